@@ -1,0 +1,189 @@
+import type { z } from 'zod';
+import type { Effect } from '../contracts/workflow.ts';
+
+/** Marks values made by this API across copies of the package. */
+export const brand = Symbol.for('dmas-opt.definition');
+
+type Schema = z.ZodType;
+
+/** The contract of an agent: what others need to call it, without its code. */
+export interface AgentRef<In extends Schema = Schema, Out extends Schema = Schema, Chunk extends Schema = Schema> {
+  readonly [brand]: 'agent';
+  readonly name: string;
+  readonly description: string;
+  readonly input: In;
+  readonly output: Out;
+  /** Present when the agent can stream; each chunk has this shape. */
+  readonly chunk?: Chunk;
+  readonly effect: Effect;
+}
+
+export interface ToolRef<In extends Schema = Schema, Out extends Schema = Schema> {
+  readonly [brand]: 'tool';
+  readonly name: string;
+  readonly description: string;
+  readonly input: In;
+  readonly output: Out;
+  readonly effect: Effect;
+}
+
+export interface TopicRef<Message extends Schema = Schema> {
+  readonly [brand]: 'topic';
+  readonly name: string;
+  readonly message: Message;
+  readonly delivery: 'broadcast' | 'anycast';
+}
+
+export interface BlackboardRef<Value extends Schema = Schema> {
+  readonly [brand]: 'blackboard';
+  readonly name: string;
+  readonly value: Value;
+}
+
+/** What every handler gets beside its input. */
+export interface AgentContext<Calls extends AgentRef = AgentRef, Topics extends TopicRef = TopicRef> {
+  readonly signal: AbortSignal;
+  readonly requestId: string;
+  readonly sessionId: string;
+  /** Milliseconds left until the request's deadline. */
+  readonly remainingMs: () => number;
+  /** Asks another agent and waits. Throws a CallError; the caller may catch it and go on. */
+  call<R extends Calls>(agent: R, input: z.input<R['input']>, options?: CallOptions): Promise<z.output<R['output']>>;
+  stream<R extends Calls>(agent: R, input: z.input<R['input']>, options?: CallOptions): AsyncIterable<ChunkOf<R>>;
+  /** One-way: returns once the callee has accepted it. */
+  send<R extends Calls>(agent: R, input: z.input<R['input']>): Promise<void>;
+  /** Returns once every subscriber has accepted it. Order is kept per publisher and conversation. */
+  publish<T extends Topics>(topic: T, message: z.input<T['message']>): Promise<void>;
+  tool<T extends ToolRef>(tool: T, input: z.input<T['input']>): Promise<z.output<T['output']>>;
+  /** Asks the agent's model directly; for llm-like steps inside a code agent. */
+  readonly session: KeyValue;
+  blackboard<B extends BlackboardRef>(board: B): KeyValue<z.output<B['value']>>;
+  /** Sends one chunk of a streamed reply; ignored when the caller did not ask for a stream. */
+  emit(chunk: unknown): void;
+  readonly log: (message: string) => void;
+}
+
+export type ChunkOf<R extends AgentRef> = R['chunk'] extends Schema ? z.output<R['chunk']> : unknown;
+
+export interface CallOptions {
+  readonly timeoutMs?: number;
+}
+
+/** State under string keys. `update` is atomic: the function may run again when another writer was faster. */
+export interface KeyValue<Value = unknown> {
+  get(key: string): Promise<Value | undefined>;
+  set(key: string, value: Value): Promise<void>;
+  update(key: string, change: (current: Value | undefined) => Value): Promise<Value>;
+  delete(key: string): Promise<void>;
+}
+
+export interface PlacementHints {
+  /** Turns one replica handles at a time. Default 64. */
+  readonly concurrency?: number;
+  /** Environment variables it reads. */
+  readonly secrets?: readonly string[];
+  readonly domains?: readonly string[];
+  readonly mobility?: 'movable' | 'replicasOnly';
+}
+
+export interface CodeAgentOptions<Calls extends AgentRef, Topics extends TopicRef> extends PlacementHints {
+  /** Agents it may call. Calling another is an error, so that the compiler knows every channel. */
+  readonly calls?: readonly Calls[];
+  readonly tools?: readonly ToolRef[];
+  readonly publishes?: readonly Topics[];
+  /** Topics it listens to; the handler then gets each message as its input. */
+  readonly subscribes?: readonly TopicRef[];
+  readonly usesSession?: boolean;
+  readonly blackboards?: readonly BlackboardRef[];
+}
+
+export interface LlmAgentOptions extends PlacementHints {
+  /** Logical model name; the scenario binds it. */
+  readonly model: string;
+  readonly system: string;
+  readonly tools?: readonly ToolRef[];
+  /** Sub-agents offered to the model as tools. */
+  readonly agents?: readonly AgentRef[];
+  /** Rounds of tool calls before it must answer. Default 4. */
+  readonly maxRounds?: number;
+  /** The user message; default: the input as JSON. */
+  readonly prompt?: (input: never) => string;
+  /** Model answer → output; default: `{ text }` when the output schema has a `text` key, else the answer parsed as JSON. */
+  readonly parse?: (text: string, input: never) => unknown;
+  /** Remember the conversation per session and put it before the user message. */
+  readonly remembers?: boolean;
+  readonly maxTokens?: number;
+}
+
+export interface CodeAgent {
+  readonly [brand]: 'code-agent';
+  readonly ref: AgentRef;
+  readonly handle: (input: never, context: never) => Promise<unknown>;
+  readonly options: CodeAgentOptions<AgentRef, TopicRef>;
+}
+
+export interface LlmAgent {
+  readonly [brand]: 'llm-agent';
+  readonly ref: AgentRef;
+  readonly options: LlmAgentOptions;
+}
+
+export interface CodeTool {
+  readonly [brand]: 'code-tool';
+  readonly ref: ToolRef;
+  readonly run: (input: never, context: ToolContext) => Promise<unknown>;
+}
+
+export interface ToolContext {
+  readonly signal: AbortSignal;
+  readonly requestId: string;
+}
+
+/** Tools that are placed together, as a server of their own. Lists contracts; implementations go into `parts`. */
+export interface ToolServerDefinition {
+  readonly [brand]: 'tool-server';
+  readonly name: string;
+  readonly tools: readonly ToolRef[];
+  readonly options: PlacementHints;
+}
+
+/** How one key of a graph's state takes an update. Default: the last write wins, in declared order of branches. */
+export type Reducer<Value = unknown> = (current: Value, update: Value) => Value;
+
+export interface GraphAgent {
+  readonly [brand]: 'graph-agent';
+  readonly ref: AgentRef;
+  readonly options: GraphOptions;
+}
+
+/**
+ * A graph over shared state. The state starts as the input (see `init`); each node is an agent that gets the state and
+ * returns an update; the reply is `finish(state)`. State travels along the edges from unit to unit.
+ */
+export interface GraphOptions extends PlacementHints {
+  readonly state: { readonly [key: string]: { readonly initial: unknown; readonly reduce?: Reducer<never> } };
+  readonly init?: (input: never) => { readonly [key: string]: unknown };
+  readonly nodes: readonly AgentRef[];
+  readonly start: AgentRef;
+  readonly edges: readonly GraphEdgeDefinition[];
+  readonly finish?: (state: never) => unknown;
+  /** Bound on node visits in one run; needed whenever there is a loop. */
+  readonly maxSteps?: number;
+}
+
+export type GraphEdgeDefinition =
+  /** `from` several is a join, `to` several is a fork. */
+  | { readonly from: AgentRef | readonly AgentRef[]; readonly to: AgentRef | readonly AgentRef[] | typeof end }
+  /** Picks one of `among` (or `end`) by name from the state. */
+  | { readonly from: AgentRef; readonly choose: (state: never) => string; readonly among: readonly (AgentRef | typeof end)[] };
+
+export const end = 'end' as const;
+
+export type Implementation = CodeAgent | LlmAgent | GraphAgent | CodeTool;
+
+export interface WorkflowDefinition {
+  readonly [brand]: 'workflow';
+  readonly name: string;
+  readonly entry: AgentRef | { readonly publish: TopicRef; readonly complete: TopicRef };
+  readonly parts: readonly (Implementation | ToolServerDefinition)[];
+}

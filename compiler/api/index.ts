@@ -1,0 +1,126 @@
+/**
+ * The workflow API. A contract (`agent`, `tool`, `topic`, `blackboard`) says what a part looks like from outside; an
+ * implementation (`codeAgent`, `llmAgent`, `graphAgent`, `codeTool`) says what it does. Others refer to contracts only,
+ * so a unit's bundle carries no code of agents that live elsewhere.
+ *
+ * Functions are annotated as free of side effects, which lets the bundler drop definitions a unit does not use.
+ */
+import { z } from 'zod';
+import type { Effect } from '../contracts/workflow.ts';
+import {
+  type AgentContext,
+  type AgentRef,
+  type BlackboardRef,
+  brand,
+  type CodeAgent,
+  type CodeAgentOptions,
+  type CodeTool,
+  type GraphAgent,
+  type GraphOptions,
+  type LlmAgent,
+  type LlmAgentOptions,
+  type PlacementHints,
+  type ToolContext,
+  type ToolRef,
+  type ToolServerDefinition,
+  type TopicRef,
+  type WorkflowDefinition,
+} from './definitions.ts';
+
+export { CallError, type CallErrorCode } from '../contracts/call-errors.ts';
+export type * from './definitions.ts';
+export { end } from './definitions.ts';
+export { z };
+
+interface AgentContract<In extends z.ZodType, Out extends z.ZodType, Chunk extends z.ZodType> {
+  readonly description?: string;
+  readonly input: In;
+  readonly output: Out;
+  readonly chunk?: Chunk;
+  /** What repeating a call does. Default `idempotent`. */
+  readonly effect?: Effect;
+}
+
+/** The contract of an agent. */
+/* @__NO_SIDE_EFFECTS__ */
+export function agent<In extends z.ZodType, Out extends z.ZodType, Chunk extends z.ZodType = z.ZodType>(
+  name: string,
+  contract: AgentContract<In, Out, Chunk>,
+): AgentRef<In, Out, Chunk> {
+  return { [brand]: 'agent', name, description: contract.description ?? name, effect: 'idempotent', ...contract } as AgentRef<
+    In,
+    Out,
+    Chunk
+  >;
+}
+
+/** The contract of a tool. */
+/* @__NO_SIDE_EFFECTS__ */
+export function tool<In extends z.ZodType, Out extends z.ZodType>(
+  name: string,
+  contract: { readonly description: string; readonly input: In; readonly output: Out; readonly effect: Effect },
+): ToolRef<In, Out> {
+  return { [brand]: 'tool', name, ...contract };
+}
+
+/* @__NO_SIDE_EFFECTS__ */
+export function topic<Message extends z.ZodType>(
+  name: string,
+  message: Message,
+  delivery: 'broadcast' | 'anycast' = 'broadcast',
+): TopicRef<Message> {
+  return { [brand]: 'topic', name, message, delivery };
+}
+
+/** Shared state of the application, reached by every agent that declares it. */
+/* @__NO_SIDE_EFFECTS__ */
+export function blackboard<Value extends z.ZodType>(name: string, value: Value): BlackboardRef<Value> {
+  return { [brand]: 'blackboard', name, value };
+}
+
+/** An agent that is an async function. */
+/* @__NO_SIDE_EFFECTS__ */
+export function codeAgent<In extends z.ZodType, Out extends z.ZodType, Calls extends AgentRef = never, Topics extends TopicRef = never>(
+  ref: AgentRef<In, Out>,
+  handle: (input: z.output<In>, context: AgentContext<Calls, Topics>) => Promise<z.input<Out>>,
+  options: CodeAgentOptions<Calls, Topics> = {},
+): CodeAgent {
+  return { [brand]: 'code-agent', ref, handle: handle as CodeAgent['handle'], options: options as CodeAgent['options'] };
+}
+
+/** An agent that lets a model decide, with tools and sub-agents. */
+/* @__NO_SIDE_EFFECTS__ */
+export function llmAgent<In extends z.ZodType, Out extends z.ZodType>(
+  ref: AgentRef<In, Out>,
+  options: Omit<LlmAgentOptions, 'prompt' | 'parse'> & {
+    readonly prompt?: (input: z.output<In>) => string;
+    readonly parse?: (text: string, input: z.output<In>) => z.input<Out>;
+  },
+): LlmAgent {
+  return { [brand]: 'llm-agent', ref, options: options as LlmAgentOptions };
+}
+
+/** An agent that is a graph of agents over shared state. */
+/* @__NO_SIDE_EFFECTS__ */
+export function graphAgent(ref: AgentRef, options: GraphOptions): GraphAgent {
+  return { [brand]: 'graph-agent', ref, options };
+}
+
+/* @__NO_SIDE_EFFECTS__ */
+export function codeTool<In extends z.ZodType, Out extends z.ZodType>(
+  ref: ToolRef<In, Out>,
+  run: (input: z.output<In>, context: ToolContext) => Promise<z.input<Out>>,
+): CodeTool {
+  return { [brand]: 'code-tool', ref, run: run as CodeTool['run'] };
+}
+
+/* @__NO_SIDE_EFFECTS__ */
+export function toolServer(name: string, tools: readonly ToolRef[], options: PlacementHints = {}): ToolServerDefinition {
+  return { [brand]: 'tool-server', name, tools, options };
+}
+
+/** The whole application: where requests enter, and the implementation of every part. */
+/* @__NO_SIDE_EFFECTS__ */
+export function workflow(definition: Omit<WorkflowDefinition, typeof brand>): WorkflowDefinition {
+  return { [brand]: 'workflow', ...definition };
+}

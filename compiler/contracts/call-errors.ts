@@ -1,0 +1,48 @@
+/** What can go wrong with a call between parts of a running application. Travels over every protocol, typed. */
+export const callErrorCodes = {
+  /** The handler threw. Not repeated. */
+  failed: { retriable: false, status: 500 },
+  /** Input or output does not fit its schema. */
+  invalid: { retriable: false, status: 422 },
+  /** No such component, or the caller never declared this channel. */
+  unknown: { retriable: false, status: 404 },
+  /** The bounded queue is full. Safe to repeat elsewhere: the handler never ran. */
+  overloaded: { retriable: true, status: 429 },
+  /** No replica could be reached, or the connection broke. Repeated only when the callee is safe to repeat. */
+  unavailable: { retriable: true, status: 503 },
+  /** The deadline passed. */
+  deadline: { retriable: false, status: 504 },
+  /** The caller went away. */
+  cancelled: { retriable: false, status: 499 },
+} as const;
+export type CallErrorCode = keyof typeof callErrorCodes;
+
+/** The plain-data form that crosses the wire. */
+export interface CallErrorValue {
+  readonly code: CallErrorCode;
+  readonly message: string;
+  /** The component where it happened first. */
+  readonly component?: string;
+  /** True when the handler certainly never started, so repeating is always safe. */
+  readonly neverStarted?: boolean;
+  readonly details?: unknown;
+}
+
+export class CallError extends Error {
+  readonly value: CallErrorValue;
+  constructor(value: CallErrorValue, options?: { cause?: unknown }) {
+    super(value.message, options);
+    this.name = 'CallError';
+    this.value = value;
+  }
+  get code(): CallErrorCode {
+    return this.value.code;
+  }
+}
+
+/** Any thrown thing as a CallError; foreign errors become `failed` with their message. */
+export function toCallError(error: unknown, component?: string): CallError {
+  if (error instanceof CallError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new CallError({ code: 'failed', message, ...(component === undefined ? {} : { component }) }, { cause: error });
+}

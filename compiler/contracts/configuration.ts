@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto';
+import { canonicalJson } from './json.ts';
+import { componentsOf, edgesOf, type Literal, type Workflow } from './workflow.ts';
+
+/** One point of the search space. Canonical: units and their components sorted, channel keys sorted. */
+export interface Configuration {
+  readonly schemaVersion: 1;
+  readonly units: readonly UnitConfiguration[];
+  /** Per agent, tool or topic channel: what is spoken where it crosses units. Co-located ends always use `inproc`. */
+  readonly channels: { readonly [channel: string]: ChannelConfiguration };
+  /** Serving settings per logical model, for models we deploy. */
+  readonly serving: { readonly [model: string]: ServingConfiguration };
+}
+
+export interface UnitConfiguration {
+  readonly id: string;
+  readonly components: readonly string[];
+  readonly replicas: number;
+  readonly resources: Resources;
+}
+
+/** Declared (allocated) resources of one replica; what is paid for. */
+export interface Resources {
+  readonly vcpu: number;
+  readonly memoryMb: number;
+}
+
+export interface ChannelConfiguration {
+  readonly protocol: string;
+  readonly options: { readonly [option: string]: Literal };
+}
+
+export interface ServingConfiguration {
+  readonly replicas: number;
+  readonly options: { readonly [option: string]: Literal };
+}
+
+/** The default of every unit until the scenario says otherwise: one event loop uses at most about one core. */
+export const defaultResources: Resources = { vcpu: 1, memoryMb: 256 };
+
+/** A stable, readable name for a set of components; long ones are cut and made unique by a hash. */
+export function unitId(components: readonly string[]): string {
+  const joined = [...components].sort().join('+');
+  if (joined.length <= 40) return joined;
+  return `${joined.slice(0, 31)}~${createHash('sha256').update(joined).digest('hex').slice(0, 8)}`;
+}
+
+/** The same configuration in its one canonical form. */
+export function canonicalConfiguration(configuration: Configuration): Configuration {
+  const units = configuration.units
+    .map((unit) => ({ ...unit, id: unitId(unit.components), components: [...unit.components].sort() }))
+    .sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+  const sortKeys = <T>(record: { readonly [key: string]: T }) =>
+    Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+  return { schemaVersion: 1, units, channels: sortKeys(configuration.channels), serving: sortKeys(configuration.serving) };
+}
+
+/** Ten hex digits of the SHA-256 of the canonical form; equal configurations have equal ids. */
+export function configurationId(configuration: Configuration): string {
+  return createHash('sha256')
+    .update(canonicalJson(canonicalConfiguration(configuration)))
+    .digest('hex')
+    .slice(0, 10);
+}
+
+export interface LayoutDefaults {
+  readonly protocol: ChannelConfiguration;
+  readonly resources: Resources;
+  readonly serving: Configuration['serving'];
+}
+
+/** A configuration from a partition of the components, with one protocol on every channel and one replica each. */
+export function fromPartition(workflow: Workflow, groups: readonly (readonly string[])[], defaults: LayoutDefaults): Configuration {
+  const channels = Object.fromEntries([...new Set(edgesOf(workflow).map((edge) => edge.channel))].map((id) => [id, defaults.protocol]));
+  const units = groups.map((components) => ({ id: unitId(components), components, replicas: 1, resources: defaults.resources }));
+  return canonicalConfiguration({ schemaVersion: 1, units, channels, serving: defaults.serving });
+}
+
+/** Everything in one unit. */
+export const allInOne = (workflow: Workflow, defaults: LayoutDefaults) => fromPartition(workflow, [componentsOf(workflow)], defaults);
+
+/** Each component in a unit of its own. */
+export const onePerComponent = (workflow: Workflow, defaults: LayoutDefaults) =>
+  fromPartition(
+    workflow,
+    componentsOf(workflow).map((name) => [name]),
+    defaults,
+  );
+
+/** The unit that holds a component. */
+export function unitOf(configuration: Configuration, component: string): UnitConfiguration {
+  const unit = configuration.units.find((candidate) => candidate.components.includes(component));
+  if (!unit) throw new RangeError(`component ${component} is in no unit`);
+  return unit;
+}

@@ -1,0 +1,118 @@
+import type { Resources } from './configuration.ts';
+import type { Json } from './json.ts';
+import type { Literal } from './workflow.ts';
+
+/**
+ * A configuration made concrete for one target, with logical addresses. Same input, same bytes: no port, path,
+ * credential or time in it.
+ */
+export interface Plan {
+  readonly schemaVersion: 1;
+  readonly application: string;
+  readonly target: string;
+  readonly configurationId: string;
+  readonly units: readonly PlannedUnit[];
+  readonly services: readonly PlannedService[];
+  readonly ingress: PlannedIngress;
+}
+
+/** `unit://<unit>/<protocol>[?option=value]` (options sorted) or `service://<id>`; bound to real addresses by the target. */
+export type LogicalAddress = string;
+
+export interface PlannedUnit {
+  readonly id: string;
+  readonly agents: readonly string[];
+  readonly toolServers: readonly string[];
+  readonly replicas: number;
+  readonly resources: Resources;
+  readonly listens: readonly PlannedListener[];
+  /** How each outgoing channel reaches each callee outside this unit. Callees inside need no route. */
+  readonly routes: readonly Route[];
+  readonly topics: readonly PlannedTopic[];
+  /** Logical model name → service or external endpoint. */
+  readonly models: { readonly [model: string]: PlannedModel };
+  readonly state: PlannedState;
+  /** Names of environment variables its agents may read; nothing else of the user's environment is passed. */
+  readonly secrets: readonly string[];
+  /** Whether this unit also takes the application's requests. */
+  readonly ingress: boolean;
+}
+
+export interface PlannedListener {
+  readonly protocol: string;
+  readonly options: { readonly [option: string]: Literal };
+  readonly address: LogicalAddress;
+}
+
+export interface Route {
+  readonly channel: string;
+  /** The component that calls. */
+  readonly from: string;
+  /** The component called. */
+  readonly to: string;
+  readonly protocol: string;
+  readonly options: { readonly [option: string]: Literal };
+  readonly address: LogicalAddress;
+  readonly repeatable: boolean;
+  /** How a replica is picked: `least-outstanding` of two, or by `session` (rendezvous hash) when the callee keeps state. */
+  readonly balancing: 'least-outstanding' | 'session';
+}
+
+export interface PlannedTopic {
+  readonly name: string;
+  readonly delivery: 'broadcast' | 'anycast';
+  /** Subscribing components in declared order, local ones included; `ingress` among them for the completion topic. */
+  readonly subscribers: readonly string[];
+}
+
+export interface PlannedModel {
+  /** Id of the LlmBackend. */
+  readonly backend: string;
+  /** `service://…` for a model we deploy, else an absolute URL. */
+  readonly address: LogicalAddress;
+  /** The name sent on the wire. */
+  readonly model: string;
+  readonly options: { readonly [option: string]: Literal };
+  readonly secret?: string;
+}
+
+export interface PlannedState {
+  /** Id of the StateStore. */
+  readonly store: string;
+  readonly options: { readonly [option: string]: Literal };
+  /** Present when shared state must be reached over the network: a service that hosts the store. */
+  readonly address?: LogicalAddress;
+}
+
+/** What a plan needs beside units. `kind` selects the generated entry. */
+export interface PlannedService {
+  readonly id: string;
+  readonly kind: 'model' | 'state' | 'gateway';
+  readonly replicas: number;
+  readonly resources: Resources;
+  readonly options: { readonly [option: string]: Json };
+}
+
+export interface PlannedIngress {
+  /** The unit whose replicas take requests. */
+  readonly unit: string;
+  /** Present when a gateway balances over several replicas: `service://gateway`. */
+  readonly gateway?: LogicalAddress;
+  readonly entry:
+    | { readonly kind: 'agent'; readonly agent: string }
+    | { readonly kind: 'topic'; readonly publish: string; readonly complete: string };
+  readonly deadlineMs: number;
+}
+
+/** Files of one bundle: one self-contained ES module per unit and service, and the readable entries they came from. */
+export interface Bundle {
+  /** Unit or service id. */
+  readonly id: string;
+  readonly code: string;
+  /** The generated entry before bundling, for people to read. */
+  readonly entry: string;
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  /** User modules whose code is inside, relative to the workflow folder. */
+  readonly modules: readonly string[];
+}

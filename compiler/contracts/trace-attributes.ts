@@ -1,0 +1,65 @@
+/**
+ * Names of span attributes. OpenTelemetry's own names where there is one (RPC and GenAI conventions; the GenAI ones
+ * live in their own repository since semantic-conventions 1.45, so they are spelled out here), `dmas.*` for the rest.
+ */
+export const attr = {
+  // OpenTelemetry RPC
+  rpcSystem: 'rpc.system', // protocol id, on both sides of a hop
+  rpcService: 'rpc.service', // callee component
+  rpcMethod: 'rpc.method', // pattern: request, stream, send, publish
+  errorType: 'error.type', // CallErrorCode
+  // OpenTelemetry GenAI
+  operation: 'gen_ai.operation.name', // invoke_agent, execute_tool, chat
+  provider: 'gen_ai.provider.name',
+  requestModel: 'gen_ai.request.model', // logical model name
+  responseModel: 'gen_ai.response.model',
+  tokensIn: 'gen_ai.usage.input_tokens',
+  tokensOut: 'gen_ai.usage.output_tokens',
+  tokensCached: 'gen_ai.usage.cache_read.input_tokens',
+  timeToFirstChunkS: 'gen_ai.response.time_to_first_chunk',
+  agentName: 'gen_ai.agent.name',
+  toolName: 'gen_ai.tool.name',
+  conversationId: 'gen_ai.conversation.id',
+  workflowName: 'gen_ai.workflow.name',
+  // Resource attributes of every process
+  serviceName: 'service.name', // application
+  serviceInstance: 'service.instance.id',
+  deploymentId: 'dmas.deployment.id',
+  unit: 'dmas.unit',
+  replica: 'dmas.replica',
+  // Ours
+  requestId: 'dmas.request.id',
+  requestClass: 'dmas.request.class',
+  blockId: 'dmas.block.id',
+  channel: 'dmas.channel',
+  from: 'dmas.from', // calling component
+  to: 'dmas.to', // called component
+  attempt: 'dmas.attempt', // 1 for the first
+  requestBytes: 'dmas.request.bytes', // body on the wire; 0 in-process
+  responseBytes: 'dmas.response.bytes',
+  serializeMs: 'dmas.serialize_ms', // this side's encode and decode work
+  queueMs: 'dmas.queue_ms', // waited for a slot of the component (server) or of the engine (model)
+  activeMs: 'dmas.active_ms', // event loop busy in this process while the turn ran
+  concurrency: 'dmas.concurrency', // most turns at once in this process while the turn ran; activeMs is exact at 1
+  step: 'dmas.graph.step',
+  topic: 'dmas.topic',
+  outcome: 'dmas.ingress.outcome', // ok or a CallErrorCode
+} as const;
+
+/**
+ * Span names and their kinds:
+ * - `ingress` (SERVER): the whole request as its user sees it, root of the trace unless the user sends a context
+ * - `invoke_agent <agent>` (INTERNAL): one turn of an agent, where its code runs
+ * - `execute_tool <tool>` (INTERNAL): one tool run, where its code runs
+ * - `call <component>` (CLIENT, or PRODUCER for send and publish): a hop seen by the caller, one span per attempt
+ * - `serve <component>` (SERVER, or CONSUMER): the same hop seen by the callee; absent in-process
+ * - `chat <model>` (CLIENT): one model call
+ */
+export const spanName = {
+  ingress: () => 'ingress',
+  agent: (agent: string) => `invoke_agent ${agent}`,
+  tool: (tool: string) => `execute_tool ${tool}`,
+  call: (component: string) => `call ${component}`,
+  serve: (component: string) => `serve ${component}`,
+  chat: (model: string) => `chat ${model}`,
+} as const;

@@ -1,0 +1,166 @@
+import type { Json, JsonSchema } from './json.ts';
+
+/**
+ * The compiler's IR: agents, tools, models and channels, free of any deployment choice.
+ *
+ * A *component* is what can be placed: an agent or a tool server. A tool outside any server is local: its code
+ * travels with every agent that uses it. Component names are unique over agents and tool servers.
+ */
+export interface Workflow {
+  readonly schemaVersion: 1;
+  readonly name: string;
+  /** Id of the frontend that read it. */
+  readonly frontend: string;
+  /** Absolute path of the module that exports the workflow. Not part of any generated file. */
+  readonly file: string;
+  readonly agents: readonly Agent[];
+  readonly toolServers: readonly ToolServer[];
+  readonly tools: readonly Tool[];
+  /** Logical model names agents ask for; the scenario binds them. */
+  readonly models: readonly string[];
+  readonly topics: readonly Topic[];
+  readonly graphs: readonly Graph[];
+  readonly blackboards: readonly string[];
+  readonly channels: readonly Channel[];
+  readonly entry: Entry;
+}
+
+/** `movable`: may go to any unit. `replicasOnly`: its own unit, replicas may change. `external`: never deployed by us. */
+export type Mobility = 'movable' | 'replicasOnly' | 'external';
+
+/** What repeating or running a call does to the world. */
+export type Effect = 'readOnly' | 'idempotent' | 'sideEffect';
+
+/** Where the implementation stands, so that a bundle can import it alone. */
+export interface SourceRef {
+  /** Relative to the folder of the workflow file, with forward slashes. */
+  readonly module: string;
+  readonly exportName: string;
+}
+
+export interface Agent {
+  readonly name: string;
+  readonly kind: 'llm' | 'code' | 'graph' | 'langgraph-node';
+  readonly description: string;
+  readonly mobility: Mobility;
+  readonly effect: Effect;
+  readonly input: JsonSchema;
+  readonly output: JsonSchema;
+  /** Turns one replica handles at a time; the same in-process and remote. */
+  readonly concurrency: number;
+  /** Whether it can stream chunks. */
+  readonly streams: boolean;
+  /** Logical model of an llm agent. */
+  readonly model?: string;
+  readonly usesSessionState: boolean;
+  readonly blackboards: readonly string[];
+  /** Environment variables it reads; given to no other unit. */
+  readonly secrets: readonly string[];
+  /** Security domain labels, e.g. `personal-data`, `internet`. */
+  readonly domains: readonly string[];
+  readonly source: SourceRef;
+}
+
+export interface ToolServer {
+  readonly name: string;
+  readonly mobility: Mobility;
+  readonly tools: readonly string[];
+  readonly concurrency: number;
+  readonly secrets: readonly string[];
+  readonly domains: readonly string[];
+  readonly source: SourceRef;
+}
+
+export interface Tool {
+  readonly name: string;
+  readonly description: string;
+  readonly effect: Effect;
+  readonly input: JsonSchema;
+  readonly output: JsonSchema;
+  /** Absent for a local tool. */
+  readonly server?: string;
+  readonly source: SourceRef;
+}
+
+export interface Topic {
+  readonly name: string;
+  readonly message: JsonSchema;
+  /** `broadcast`: every subscriber gets each message. `anycast`: exactly one does. */
+  readonly delivery: 'broadcast' | 'anycast';
+  readonly publishers: readonly string[];
+  readonly subscribers: readonly string[];
+}
+
+/** A graph run by our own runtime: state travels along the edges, the join node owns the join. */
+export interface Graph {
+  /** The graph agent that starts it. */
+  readonly agent: string;
+  readonly nodes: readonly string[];
+  readonly edges: readonly GraphEdge[];
+  readonly start: string;
+  /** Bound on node visits in one run; present whenever there is a cycle. */
+  readonly maxSteps?: number;
+  readonly stateKeys: readonly string[];
+}
+
+/** `from` several nodes is a join, `to` several is a fork; `conditional` means a function picks among `to`. */
+export interface GraphEdge {
+  readonly from: readonly string[];
+  readonly to: readonly string[];
+  readonly conditional: boolean;
+}
+
+export type Pattern = 'request' | 'stream' | 'send' | 'publish';
+
+/**
+ * A relation over which messages go. Ids: `planner->weather` for agent and tool-server channels,
+ * `topic:drafts` for a topic, `planner->model:main` for a model.
+ */
+export interface Channel {
+  readonly id: string;
+  readonly kind: 'agent' | 'tool' | 'topic' | 'model';
+  readonly from: readonly string[];
+  readonly to: readonly string[];
+  readonly patterns: readonly Pattern[];
+  /** Every callee on it is safe to repeat. */
+  readonly repeatable: boolean;
+}
+
+export type Entry =
+  | { readonly kind: 'agent'; readonly agent: string }
+  /** The ingress publishes the request on one topic; the first message of that conversation on the other completes it. */
+  | { readonly kind: 'topic'; readonly publish: string; readonly complete: string };
+
+/** Names of everything that can be placed, sorted. */
+export function componentsOf(workflow: Workflow): readonly string[] {
+  return [...workflow.agents, ...workflow.toolServers].map((component) => component.name).sort();
+}
+
+export const toolServerNames = (workflow: Workflow): ReadonlySet<string> => new Set(workflow.toolServers.map((s) => s.name));
+
+/** Component that takes requests first: the entry agent, or the first subscriber of the entry topic. */
+export function entryComponent(workflow: Workflow): string {
+  if (workflow.entry.kind === 'agent') return workflow.entry.agent;
+  const topicName = workflow.entry.publish;
+  const topic = workflow.topics.find((candidate) => candidate.name === topicName);
+  const first = topic?.subscribers[0];
+  if (first === undefined) throw new RangeError(`topic ${topicName} has no subscriber`);
+  return first;
+}
+
+/** One caller-to-callee pair on a channel between components (model channels have none). */
+export interface Edge {
+  readonly channel: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+export function edgesOf(workflow: Workflow): readonly Edge[] {
+  return workflow.channels
+    .filter((channel) => channel.kind !== 'model')
+    .flatMap((channel) =>
+      channel.from.flatMap((from) => channel.to.filter((to) => to !== from).map((to) => ({ channel: channel.id, from, to }))),
+    );
+}
+
+export type Literal = Extract<Json, string | number | boolean>;

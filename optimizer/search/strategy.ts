@@ -1,0 +1,37 @@
+import type { Configuration, Descriptor, Prediction, ScoredConfiguration, SearchCertificate } from '../../compiler/contracts/index.ts';
+import type { Space } from '../space/space.ts';
+
+/** Evaluates a configuration under the scenario's load. Pure; the optimizer hands in the predictor it has. */
+export type Evaluate = (configuration: Configuration) => Prediction;
+
+/** A lower bound on the objective for a partial partition; admissible, so pruning by it loses nothing. */
+export interface Bound {
+  /** Of any configuration that keeps these groups together as they are and splits the rest freely. */
+  lower(groups: readonly (readonly string[])[]): number;
+}
+
+export interface SearchInput {
+  readonly space: Space;
+  readonly evaluate: Evaluate;
+  readonly bound?: Bound;
+  /** Value to minimize, infinity when a limit is broken at the optimistic end of the prediction. */
+  readonly objective: (prediction: Prediction) => number;
+  readonly count: number;
+  readonly seed: number;
+  readonly signal: AbortSignal;
+}
+
+export interface SearchStrategy {
+  /** The best `count` distinct configurations, best first. State is rebuilt from the input, so resume is replay. */
+  search(input: SearchInput): { readonly best: readonly ScoredConfiguration[]; readonly certificate: SearchCertificate };
+}
+
+export type SearchStrategyDescriptor = Descriptor<
+  'searchStrategy',
+  { readonly exact: boolean; readonly maxComponents: number },
+  SearchStrategy
+>;
+export const defineSearchStrategy = (descriptor: Omit<SearchStrategyDescriptor, 'kind'>): SearchStrategyDescriptor => ({
+  kind: 'searchStrategy',
+  ...descriptor,
+});

@@ -1,0 +1,171 @@
+import type {
+  BlockFault,
+  ClassResult,
+  Comparison,
+  Configuration,
+  DecisionKind,
+  Estimate,
+  Headroom,
+  Incident,
+  MachineFacts,
+  Prediction,
+  ProcessUsage,
+  Provenance,
+  SearchCertificate,
+  TraceQuality,
+  TrialRole,
+} from '../compiler/contracts/index.ts';
+
+/** Everything a reader needs, computed once by `build`; every other output is a view of it. */
+export interface Report {
+  readonly schemaVersion: 1;
+  readonly toolVersion: string;
+  readonly studyId: string;
+  readonly scenario: {
+    readonly name: string;
+    readonly file: string;
+    readonly sha256: string;
+    readonly seed: number;
+    readonly target: string;
+  };
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+  readonly state: 'completed' | 'interrupted' | 'capped';
+  readonly stateDetail: string | null;
+  readonly machine: MachineFacts;
+  readonly objective: {
+    readonly minimize: readonly string[];
+    readonly slo: readonly {
+      readonly requestClass: string | null;
+      readonly metric: string;
+      readonly max: number | null;
+      readonly min: number | null;
+    }[];
+    readonly margin: number;
+  };
+  readonly verdict: ReportVerdict;
+  readonly headroom: Headroom | null;
+  readonly whereItGoes: WhereItGoes | null;
+  readonly traces: TraceQuality | null;
+  readonly trials: readonly ReportTrial[];
+  /** Configuration ids on the cost/latency front, cheapest first. */
+  readonly front: readonly string[];
+  readonly search: SearchCertificate | null;
+  readonly waterfalls: { readonly before: Waterfall | null; readonly after: Waterfall | null };
+  readonly warnings: readonly ReportWarning[];
+  readonly prices: { readonly source: string; readonly vcpuHourUsd: number; readonly memoryGbHourUsd: number };
+  /** Paired p50 ratio of full tracing against verdict sampling; null when not measured. */
+  readonly tracingOverhead: Estimate | null;
+}
+
+export interface ReportVerdict {
+  readonly kind: DecisionKind;
+  /** The whole finding in one or two sentences. */
+  readonly sentence: string;
+  readonly baselineId: string;
+  readonly winnerId: string;
+  /** Winner against the best of baseline, all-in-one and one-per-agent, and against the baseline. */
+  readonly comparisons: readonly Comparison[];
+  readonly provenance: Provenance;
+  /** Command that applies it. */
+  readonly apply: string;
+}
+
+export interface WhereItGoes {
+  readonly criticalPath: { readonly [kind: string]: number };
+  readonly components: readonly {
+    readonly name: string;
+    readonly visitsPerRequest: number;
+    readonly cpuMsPerRequest: number;
+    readonly selfMsPerRequest: number;
+    readonly queueMsPerRequest: number;
+  }[];
+  readonly edges: readonly {
+    readonly from: string;
+    readonly to: string;
+    readonly protocol: string;
+    readonly callsPerRequest: number;
+    readonly bytesPerRequest: number;
+    readonly serializeMsPerRequest: number;
+    readonly transportMsPerRequest: number;
+  }[];
+  readonly models: readonly {
+    readonly model: string;
+    readonly callsPerRequest: number;
+    readonly tokensInPerRequest: number;
+    readonly tokensCachedPerRequest: number;
+    readonly tokensOutPerRequest: number;
+    readonly latencyMsP50: number;
+    readonly queueMsPerRequest: number;
+    readonly usdPer1000Requests: number;
+    readonly provenance: Provenance;
+  }[];
+}
+
+export interface ReportTrial {
+  readonly number: number;
+  readonly configurationId: string;
+  readonly label: string;
+  readonly roles: readonly TrialRole[];
+  readonly state: 'measured' | 'failed' | 'pending';
+  readonly failure: { readonly code: string; readonly message: string } | null;
+  readonly configuration: Configuration;
+  /** Human-readable layout: one line per unit. */
+  readonly layout: readonly string[];
+  readonly changes: readonly string[];
+  readonly deployments: number;
+  readonly blocks: readonly ReportBlock[];
+  /** Medians over valid blocks with their intervals; null when there is no valid block. */
+  readonly p50Ms: Estimate | null;
+  readonly p95Ms: Estimate | null;
+  readonly usdPer1000: Estimate | null;
+  readonly cpuMsPerRequest: Estimate | null;
+  readonly errorRate: number | null;
+  readonly throughputPerSecond: number | null;
+  /** Per limit of the objective, in its order: holds at the pessimistic end of the interval. */
+  readonly slo: readonly {
+    readonly metric: string;
+    readonly requestClass: string | null;
+    readonly value: number | null;
+    readonly holds: boolean | null;
+  }[];
+  readonly prediction: Prediction | null;
+  /** Predicted over measured p50 of the main class; null when either is missing. */
+  readonly predictedRatio: number | null;
+}
+
+export interface ReportBlock {
+  readonly id: string;
+  readonly purpose: string;
+  readonly round: number;
+  readonly deploymentId: string;
+  readonly valid: boolean;
+  readonly faults: readonly { readonly fault: BlockFault; readonly detail: string }[];
+  readonly classes: { readonly [requestClass: string]: ClassResult };
+  readonly usage: readonly ProcessUsage[];
+  readonly usdPer1000: number;
+  readonly incidents: readonly Incident[];
+}
+
+/** One request, span by span; times from its start. */
+export interface Waterfall {
+  readonly configurationId: string;
+  readonly requestClass: string;
+  readonly totalMs: number;
+  readonly rows: readonly {
+    readonly depth: number;
+    readonly lane: string;
+    readonly label: string;
+    readonly kind: 'working' | 'communication' | 'queueing' | 'model' | 'tool' | 'ingress';
+    readonly startMs: number;
+    readonly durationMs: number;
+    readonly critical: boolean;
+    readonly detail: string;
+  }[];
+}
+
+export interface ReportWarning {
+  readonly code: string;
+  readonly message: string;
+  readonly advice: string;
+}

@@ -1,0 +1,53 @@
+import type { Descriptor, JsonSchema, LlmTraits, PlannedModel } from '../../compiler/contracts/index.ts';
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant' | 'tool';
+  readonly content: string;
+  /** On assistant messages. */
+  readonly toolCalls?: readonly ToolCall[];
+  /** On tool messages: which call it answers. */
+  readonly toolCallId?: string;
+}
+
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** JSON text as the model wrote it. */
+  readonly arguments: string;
+}
+
+export interface ChatRequest {
+  readonly messages: readonly ChatMessage[];
+  readonly tools: readonly { readonly name: string; readonly description: string; readonly parameters: JsonSchema }[];
+  /** When present the answer must be JSON of this shape. */
+  readonly responseSchema?: JsonSchema;
+  readonly maxTokens?: number;
+  readonly seed?: number;
+}
+
+export interface ChatReply {
+  readonly text: string;
+  readonly toolCalls: readonly ToolCall[];
+  readonly finish: 'stop' | 'tool_calls' | 'length';
+  readonly usage: { readonly tokensIn: number; readonly tokensCached: number; readonly tokensOut: number };
+  /** From the send to the first chunk. */
+  readonly firstChunkMs: number;
+  /** Time in the engine's queue, where the engine says it (simulated and vLLM do). */
+  readonly queueMs?: number;
+}
+
+export interface ChatModel {
+  /** `emit` gets text as it comes; asking with `emit` streams on the wire. Rejects with a CallError. */
+  chat(request: ChatRequest, signal: AbortSignal, emit?: (text: string) => void): Promise<ChatReply>;
+}
+
+export interface LlmBackend {
+  /** Called once per process and logical model. `baseUrl` is the bound address; `key` the secret's value if any. */
+  connect(model: PlannedModel, baseUrl: string, key: string | undefined): ChatModel;
+}
+
+export type LlmBackendDescriptor = Descriptor<'llmBackend', LlmTraits, LlmBackend>;
+export const defineLlmBackend = (descriptor: Omit<LlmBackendDescriptor, 'kind'>): LlmBackendDescriptor => ({
+  kind: 'llmBackend',
+  ...descriptor,
+});

@@ -1,0 +1,95 @@
+import type {
+  BindAddress,
+  CallErrorValue,
+  Descriptor,
+  Literal,
+  Pattern,
+  ProtocolTraits,
+  ReplicaAddress,
+} from '../../compiler/contracts/index.ts';
+
+/** What travels beside the body of every message, whatever the protocol. */
+export interface CallMeta {
+  readonly requestId: string;
+  readonly requestClass?: string;
+  readonly sessionId: string;
+  /** The calling component. */
+  readonly from: string;
+  readonly channel: string;
+  /** Milliseconds left; travels as a duration so that clocks need not agree. */
+  readonly remainingMs: number;
+  /** 1 for the first attempt. */
+  readonly attempt: number;
+  /** W3C `traceparent`, `tracestate`, `baggage`. */
+  readonly trace: { readonly [header: string]: string };
+  /** For topics: name, conversation, and the sequence number of this publisher in this conversation. */
+  readonly topic?: { readonly name: string; readonly conversation: string; readonly sequence: number };
+  /** Instance that took the request from its user; completion messages go back there. */
+  readonly origin?: string;
+  /** Runtime-internal data, e.g. graph state bookkeeping. JSON. */
+  readonly extra?: { readonly [key: string]: unknown };
+}
+
+export interface IncomingCall {
+  readonly target: string;
+  readonly pattern: Pattern;
+  readonly body: unknown;
+  readonly meta: CallMeta;
+  /** Aborted when the caller cancels, goes away, or the deadline passes. */
+  readonly signal: AbortSignal;
+  readonly wire: { readonly requestBytes: number; readonly deserializeMs: number };
+}
+
+/**
+ * The runtime's side of a listener. For `request` it resolves with the reply; for `stream` it calls `emit` per chunk
+ * and resolves with the final output; for `send` and `publish` it resolves with undefined once the message is
+ * *accepted* (handled later). It rejects with a CallError.
+ */
+export type CallHandler = (call: IncomingCall, emit: (chunk: unknown) => void) => Promise<unknown>;
+
+export interface OutgoingCall {
+  readonly target: string;
+  readonly pattern: Pattern;
+  readonly body: unknown;
+  readonly meta: CallMeta;
+  readonly signal: AbortSignal;
+  /** Filled in by the protocol while the call runs; read by the tracer afterwards. */
+  readonly wire: WireFacts;
+}
+
+export interface WireFacts {
+  requestBytes: number;
+  responseBytes: number;
+  serializeMs: number;
+}
+
+/** One replica of one callee unit; reused for all calls of this process. */
+export interface Connection {
+  /** `request`, `send` and `publish`. Rejects with a CallError; a broken wire is `unavailable`. */
+  call(call: OutgoingCall): Promise<unknown>;
+  /** Yields chunks; the generator's return value is the final output. */
+  stream(call: OutgoingCall): AsyncGenerator<unknown, unknown>;
+  close(): Promise<void>;
+}
+
+export interface Listener {
+  readonly at: BindAddress;
+  /** Stops taking new calls, waits for those in flight up to `drainMs`, then closes. */
+  close(drainMs: number): Promise<void>;
+}
+
+export type ProtocolOptions = { readonly [option: string]: Literal };
+
+export interface Protocol {
+  /** Called once per listening address, before any connect. */
+  listen(at: BindAddress, handler: CallHandler, options: ProtocolOptions): Promise<Listener>;
+  /** Called once per callee replica and process. Must not throw when the peer is not up yet. */
+  connect(to: ReplicaAddress, options: ProtocolOptions): Connection;
+  /** What the target should bind for these options: a TCP port or a unix socket. */
+  readonly bind: (options: ProtocolOptions) => 'tcp' | 'unix' | 'none';
+}
+
+export type ProtocolDescriptor = Descriptor<'protocol', ProtocolTraits, Protocol>;
+export const defineProtocol = (descriptor: Omit<ProtocolDescriptor, 'kind'>): ProtocolDescriptor => ({ kind: 'protocol', ...descriptor });
+
+export type { CallErrorValue };

@@ -1,0 +1,76 @@
+import type {
+  Bundle,
+  Descriptor,
+  Incident,
+  Plan,
+  Problem,
+  ProcessUsage,
+  StageContext,
+  TargetTraits,
+} from '../../compiler/contracts/index.ts';
+
+/** Where a plan runs. Everything it creates is labelled with the deployment id and found again by `clean`. */
+export interface Target {
+  /** What is missing here to run anything at all, with the fix. Used by `doctor` and before a run. */
+  check(): Promise<readonly Problem[]>;
+  /**
+   * Starts everything in parallel and waits until all is ready. Registers teardown before set-up: when it rejects
+   * (`DMAS_DEPLOY_FAILED`, with the log's last lines) or the signal aborts, nothing is left.
+   */
+  deploy(request: DeployRequest, context: StageContext): Promise<Deployment>;
+  /** Runs a bundled program to its end, outside this process, and returns what it printed as its last JSON line. */
+  runJob(job: Job, context: StageContext): Promise<unknown>;
+  /** Finds what dead owners left behind and removes it; returns a line per thing removed. */
+  clean(): Promise<readonly string[]>;
+  /** What `clean` would remove. */
+  leftovers(): Promise<readonly string[]>;
+}
+
+export interface DeployRequest {
+  readonly deploymentId: string;
+  readonly plan: Plan;
+  readonly bundles: readonly Bundle[];
+  /** Base URLs of OTLP receivers. */
+  readonly otlpEndpoints: readonly string[];
+  readonly samplingRatio: number;
+  /** Folder for logs, bindings and state of this deployment. */
+  readonly folder: string;
+  /** Values of the secrets the plan names. */
+  readonly environment: { readonly [name: string]: string };
+  /** Fixed port of the ingress; 0 picks one. */
+  readonly ingressPort: number;
+  readonly readyTimeoutMs: number;
+}
+
+export interface Deployment {
+  readonly id: string;
+  readonly plan: Plan;
+  /** Base URLs users call: one per ingress replica, or the gateway's. */
+  readonly ingressUrls: readonly string[];
+  /** Cumulative since start, per replica of every unit and service. */
+  usage(): Promise<readonly ProcessUsage[]>;
+  setSampling(ratio: number): Promise<void>;
+  /** Asks every process to export what it has traced so far; resolves when done. */
+  flushTraces(): Promise<void>;
+  /** Crashes and restarts since start; `atMs` is epoch time here. */
+  incidents(): readonly Incident[];
+  /** Kills one replica without warning (fault injection); it is restarted like any crashed one. */
+  kill(unit: string, replica: number): Promise<void>;
+  /** Replaces one plan by another: new units first, readiness, switch, drain of the old. */
+  update(request: Pick<DeployRequest, 'plan' | 'bundles'>, context: StageContext): Promise<void>;
+  logs(unit: string, replica: number): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export interface Job {
+  readonly id: string;
+  readonly code: string;
+  /** Given to the program as JSON in the file named by `DMAS_JOB`. */
+  readonly input: unknown;
+  readonly folder: string;
+  readonly timeoutMs: number;
+}
+export const jobVariable = 'DMAS_JOB';
+
+export type TargetDescriptor = Descriptor<'target', TargetTraits, { create(options: { readonly [key: string]: unknown }): Target }>;
+export const defineTarget = (descriptor: Omit<TargetDescriptor, 'kind'>): TargetDescriptor => ({ kind: 'target', ...descriptor });

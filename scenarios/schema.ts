@@ -1,0 +1,214 @@
+import { z } from 'zod';
+
+/** `500ms`, `4s`, `2m`, `1h`; a bare number is milliseconds. */
+const duration = z
+  .union([z.number().nonnegative(), z.string().regex(/^\d+(\.\d+)?(ms|s|m|h)$/, 'a duration such as 500ms, 4s, 2m or 1h')])
+  .transform(durationMs);
+
+function durationMs(value: number | string): number {
+  if (typeof value === 'number') return value;
+  const [, number = '0', unit = 'ms'] = /^([\d.]+)(ms|s|m|h)$/.exec(value) ?? [];
+  const factors: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+  return Number(number) * (factors[unit] ?? 1);
+}
+
+/** `3%` or a fraction such as 0.03. */
+const share = z
+  .union([z.number().min(0).max(1), z.string().regex(/^\d+(\.\d+)?%$/, 'a share such as 0.03 or 3%')])
+  .transform((value) => (typeof value === 'number' ? value : Number(value.slice(0, -1)) / 100));
+
+const literal = z.union([z.string(), z.number(), z.boolean()]);
+const options = z.record(z.string(), literal);
+const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'a name of lower-case letters, digits and dashes');
+
+const arrivals = z.discriminatedUnion('process', [
+  z.strictObject({
+    process: z.literal('closed').meta({ description: 'A fixed number of clients, each sending again when its answer came' }),
+    clients: z.int().positive(),
+    think: duration.default(0),
+  }),
+  z.strictObject({ process: z.literal('constant'), perSecond: z.number().positive() }),
+  z.strictObject({ process: z.literal('poisson'), perSecond: z.number().positive() }),
+  z.strictObject({
+    process: z.literal('log').meta({ description: 'Recorded arrival times' }),
+    file: z.string().meta({ description: 'CSV with a TIMESTAMP column, or one time in seconds per line' }),
+    rateScale: z.number().positive().default(1).meta({ description: 'Above 1 plays the log faster' }),
+  }),
+]);
+
+const requestClass = z.strictObject({
+  inputs: z
+    .union([z.string(), z.array(z.json()).min(1)])
+    .optional()
+    .meta({ description: 'A JSON Lines file, or the inputs themselves; default: workload.inputs' }),
+  arrivals: arrivals.default({ process: 'poisson', perSecond: 2 }),
+  stream: z.boolean().default(false).meta({ description: 'Ask for a streamed reply and measure its first chunk and gaps' }),
+  timeout: duration.default(30_000),
+  sessions: z
+    .int()
+    .positive()
+    .optional()
+    .meta({ description: 'Spread requests over this many sessions; default: each request is its own' }),
+  expect: z
+    .string()
+    .optional()
+    .meta({ description: 'JSON Lines file with the right answer of each input; default: the baseline’s own answers' }),
+});
+
+const resources = z.strictObject({ vcpu: z.number().positive().default(1), memoryMb: z.int().positive().default(256) });
+
+const baselineUnit = z.strictObject({
+  components: z.array(name).min(1),
+  replicas: z.int().positive().default(1),
+  resources: resources.optional(),
+});
+const channelChoice = z
+  .union([name, z.strictObject({ protocol: name, options: options.default({}) })])
+  .transform((value) => (typeof value === 'string' ? { protocol: value, options: {} } : value));
+
+const metric = z
+  .string()
+  .regex(
+    /^(cost|cpu|throughput|completion|errorRate|(latency|firstToken|gap)\.(mean|p50|p90|p95|p99))$/,
+    'a metric such as cost or latency.p95',
+  )
+  .meta({
+    description:
+      'cost (USD per 1000 requests), cpu (CPU-seconds per request), latency.p95, firstToken.p95, gap.p95, throughput, completion, errorRate',
+  });
+
+const slo = z.strictObject({
+  class: name.optional().meta({ description: 'Default: every class' }),
+  metric,
+  max: z.union([z.number(), duration]).optional().meta({ description: 'Upper limit: a duration for times, a number or share otherwise' }),
+  min: z.number().optional(),
+});
+
+const range = z.union([
+  z
+    .int()
+    .positive()
+    .transform((n) => ({ min: n, max: n })),
+  z.tuple([z.int().positive(), z.int().positive()]).transform(([min, max]) => ({ min, max })),
+]);
+
+const modelPrice = z.strictObject({
+  inputPerMillionUsd: z.number().nonnegative().default(0),
+  cachedPerMillionUsd: z.number().nonnegative().optional(),
+  outputPerMillionUsd: z.number().nonnegative().default(0),
+});
+
+/** The scenario file. Every key but `workflow` has a default. The JSON Schema is generated from this. */
+export const scenarioSchema = z.strictObject({
+  name: name.optional().meta({ description: 'Default: the name of the folder' }),
+  workflow: z.string().min(1).meta({ description: 'Module that exports the workflow, relative to this file; #name picks an export' }),
+  target: z
+    .union([name, z.looseObject({ kind: name })])
+    .default('process')
+    .transform((value) => (typeof value === 'string' ? { kind: value } : value))
+    .meta({ description: 'Where the application runs: process, docker' }),
+  ingress: z
+    .strictObject({
+      port: z.int().min(0).max(65535).default(0).meta({ description: '0 picks a free port' }),
+      deadline: duration.default(30_000).meta({ description: 'Every request ends by then, answered or not' }),
+    })
+    .prefault({}),
+  models: z
+    .record(
+      name,
+      z.strictObject({
+        backend: name.default('simulated'),
+        model: z.string().optional().meta({ description: 'Name sent to the endpoint; default: the logical name' }),
+        url: z.string().optional().meta({ description: 'OpenAI-compatible base URL; not for backends we deploy' }),
+        secret: z.string().optional().meta({ description: 'Name of the environment variable with the key' }),
+        options: options.default({}),
+        replies: z.string().optional().meta({ description: 'Scripted replies of the simulated model: a JSON file (see docs/models.md)' }),
+      }),
+    )
+    .default({}),
+  state: z.strictObject({ store: name.default('memory'), options: options.default({}) }).prefault({}),
+  baseline: z
+    .strictObject({
+      layout: z
+        .union([z.enum(['one-per-agent', 'all-in-one']), z.array(z.union([z.array(name).min(1), baselineUnit])).min(1)])
+        .default('one-per-agent'),
+      protocol: channelChoice.default({ protocol: 'http-json', options: {} }),
+      channels: z.record(z.string(), channelChoice).default({}),
+      resources: resources.prefault({}),
+    })
+    .prefault({})
+    .meta({ description: 'What runs today; every gain is quoted against it' }),
+  workload: z
+    .strictObject({
+      inputs: z.union([z.string(), z.array(z.json()).min(1)]).default('./inputs.jsonl'),
+      classes: z.record(name, requestClass).default({ default: requestClass.parse({}) }),
+      warmup: duration.default(1_000),
+      duration: duration.default(4_000).meta({ description: 'Length of one block, warm-up left out' }),
+    })
+    .prefault({}),
+  objective: z
+    .strictObject({
+      minimize: z
+        .union([metric, z.array(metric).min(1)])
+        .default('cost')
+        .transform((value) => (Array.isArray(value) ? value : [value])),
+      slo: z.array(slo).default([]),
+      margin: share.default(0.03).meta({ description: 'Differences smaller than this count as the same' }),
+    })
+    .prefault({}),
+  search: z
+    .strictObject({
+      strategy: name.default('exact'),
+      candidates: z.int().positive().default(3).meta({ description: 'How many of the best predicted layouts are deployed and measured' }),
+      replicas: z.record(name, range).default({}).meta({ description: 'Per component, or default: how many replicas its unit may have' }),
+      protocols: z
+        .record(z.string(), z.array(channelChoice).min(1))
+        .default({})
+        .meta({ description: 'Per channel, or default: what may be spoken between units' }),
+      together: z.array(z.array(name).min(2)).default([]),
+      apart: z.array(z.array(name).min(2)).default([]).meta({ description: 'Components that may never share a unit' }),
+      resources: z.record(name, z.array(resources).min(1)).default({}),
+      serving: z.record(name, z.record(z.string(), z.array(literal).min(1))).default({}),
+      maxUnits: z.int().positive().optional(),
+    })
+    .prefault({}),
+  budget: z
+    .strictObject({
+      time: duration.default(120_000),
+      trials: z.int().positive().default(8),
+      money: z.number().nonnegative().optional().meta({ description: 'USD; the run stops cleanly before it spends more' }),
+    })
+    .prefault({}),
+  prices: z
+    .strictObject({
+      vcpuHourUsd: z.number().nonnegative().default(0.0404799),
+      memoryGbHourUsd: z.number().nonnegative().default(0.0044449),
+      trafficGbUsd: z.number().nonnegative().default(0),
+      gpuHourUsd: z.record(z.string(), z.number().nonnegative()).default({}),
+      models: z.record(name, modelPrice).default({}),
+      source: z.string().default('AWS Fargate, Linux/x86, us-east-1 list price'),
+    })
+    .prefault({}),
+  topology: z.strictObject({ hosts: z.int().positive().default(1).meta({ description: 'The embedded target has one' }) }).prefault({}),
+  seed: z.int().nonnegative().default(1),
+});
+
+/** A scenario with defaults filled in and durations in milliseconds. */
+export type ScenarioConfig = z.output<typeof scenarioSchema>;
+
+/** A loaded scenario: resolved values, where each came from, and the folder paths in it are relative to. */
+export interface Scenario {
+  readonly schemaVersion: 1;
+  readonly file: string;
+  readonly folder: string;
+  readonly sha256: string;
+  readonly name: string;
+  readonly config: ScenarioConfig;
+  /** Place of each key in the file, by dotted path (`workload.classes.default.arrivals`). Defaults have none. */
+  readonly places: { readonly [path: string]: { readonly line: number; readonly column: number; readonly length: number } };
+}
+
+export type RequestClassConfig = z.output<typeof requestClass>;
+export type ArrivalsConfig = z.output<typeof arrivals>;
+export type SloConfig = z.output<typeof slo>;
+export type PricesConfig = ScenarioConfig['prices'];
