@@ -13,6 +13,7 @@ export * from './prediction.ts';
 export * from './profile.ts';
 export * from './provenance.ts';
 export * from './random.ts';
+export * from './suggest.ts';
 export * from './trace-attributes.ts';
 export * from './traces.ts';
 export * from './verdict.ts';
