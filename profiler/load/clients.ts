@@ -1,0 +1,102 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { drawRequest } from './arrivals.ts';
+import { createExchange, type Exchange, requestHeaders, urlIndex } from './exchange.ts';
+import type { LoadClass, LoadJob } from './job.ts';
+import type { Judge, SentRequest } from './judge.ts';
+
+/**
+ * The ingress answers `deadline` itself when the time of a request is over. The client gives it this much longer, so
+ * that the typed answer can arrive, and only then breaks off.
+ */
+const deadlineSlackMs = 250;
+
+/** Sends requests, keeps count of those in flight, and hands every end to the judge. */
+export interface Clients {
+  /** Sends one now; resolves when it ended in any way, with whether an answer came. Never rejects. */
+  start(request: Omit<SentRequest, 'sentMs'>): Promise<boolean>;
+  /** Resolves when nothing is in flight. */
+  idle(): Promise<void>;
+  /** Breaks off what is still in flight; it counts as incomplete. */
+  breakOff(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function createClients(job: LoadJob, judge: Judge, clock: () => number): Clients {
+  const exchange: Exchange = createExchange(job, clock);
+  const bodies = job.classes.map((load) => load.inputs.map((input) => Buffer.from(JSON.stringify(input))));
+  const inFlight = new Map<Promise<boolean>, AbortController>();
+
+  const run = async (request: SentRequest, load: LoadClass, body: Buffer, controller: AbortController) => {
+    let expired = false;
+    const timer = setTimeout(() => {
+      expired = true;
+      controller.abort();
+    }, load.timeoutMs + deadlineSlackMs);
+    try {
+      const headers = requestHeaders(job, load, request.index, request.session);
+      const url = urlIndex(job.urls.length, request.index, request.session);
+      const reply = await exchange.send({ body, url, headers, signal: controller.signal });
+      judge.answered(request, clock(), reply);
+      return reply.status === 200;
+    } catch {
+      judge.unanswered(request, clock(), expired ? 'timeout' : controller.signal.aborted ? 'incomplete' : 'error');
+      return false;
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  return {
+    start(intended) {
+      const load = job.classes[intended.classIndex];
+      const body = bodies[intended.classIndex]?.[intended.input];
+      if (!load || !body) throw new RangeError(`class ${intended.classIndex} has no input ${intended.input}`);
+      const controller = new AbortController();
+      const ended: Promise<boolean> = run({ ...intended, sentMs: clock() }, load, body, controller).finally(() => inFlight.delete(ended));
+      inFlight.set(ended, controller);
+      return ended;
+    },
+    async idle() {
+      while (inFlight.size > 0) await Promise.all(inFlight.keys());
+    },
+    async breakOff() {
+      for (const controller of inFlight.values()) controller.abort();
+      await Promise.all(inFlight.keys());
+    },
+    close: () => exchange.close(),
+  };
+}
+
+/** After a failed request a closed-loop client waits this long, so that a dead ingress is not hammered. */
+const backOffMs = 50;
+
+/** A fixed number of clients, each sending again `thinkMs` after its answer. Used where autocannon cannot be. */
+export async function runClosedClients(
+  job: LoadJob,
+  classIndex: number,
+  clients: Clients,
+  clock: () => number,
+  signal: AbortSignal,
+): Promise<void> {
+  const load = job.classes[classIndex];
+  if (load?.arrivals.process !== 'closed') return;
+  const { clients: count, thinkMs } = load.arrivals;
+  const endMs = job.warmupMs + job.durationMs;
+  let index = 0;
+  const client = async () => {
+    while (clock() < endMs && !signal.aborted) {
+      const mine = index++;
+      const intendedMs = clock();
+      const answered = await clients.start({
+        classIndex,
+        index: mine,
+        ...drawRequest(job.seed, load, mine),
+        intendedMs,
+        warmup: intendedMs < job.warmupMs,
+      });
+      const pauseMs = thinkMs + (answered ? 0 : backOffMs);
+      if (pauseMs > 0) await sleep(Math.min(pauseMs, Math.max(0, endMs - clock())));
+    }
+  };
+  await Promise.all(Array.from({ length: count }, client));
+}
