@@ -1,0 +1,76 @@
+import { Pool } from 'undici';
+import { type BindAddress, CallError, httpUrl } from '../../../compiler/contracts/index.ts';
+import type { Connection, OutgoingCall } from '../protocol.ts';
+import { ChunkQueue } from '../wire/chunk-queue.ts';
+import { cancelledError, unavailableError } from '../wire/errors.ts';
+import { parseJson } from './body.ts';
+import { Exchange } from './exchange.ts';
+import { FrameReader } from './frames.ts';
+
+/** Idle connections are dropped long before the server would close them (`keepAliveMs` in server.ts). */
+const idleMs = 30_000;
+
+/**
+ * One pool per callee replica. It has no limit: a call that waits for a connection held by its own ancestor would
+ * never end, and the callee's bounded queue is what pushes back. undici's own timeouts are off, the deadline rules.
+ */
+export function connectHttp(at: BindAddress): Connection {
+  const tcp = 'port' in at;
+  const pool = new Pool(tcp ? httpUrl(at) : 'http://localhost', {
+    connections: null,
+    pipelining: 1,
+    keepAliveTimeout: idleMs,
+    keepAliveMaxTimeout: idleMs,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    ...(tcp ? {} : { socketPath: at.path }),
+  });
+  let closed = false;
+  return {
+    call: (call) => unaryCall(pool, call),
+    stream: (call) => streamCall(pool, call),
+    async close() {
+      if (closed) return;
+      closed = true;
+      await pool.destroy();
+    },
+  };
+}
+
+function unaryCall(pool: Pool, call: OutgoingCall): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const end = (body: Buffer) => {
+      const started = performance.now();
+      try {
+        resolve(parseJson(body));
+      } catch (error) {
+        reject(new CallError({ code: 'failed', message: `the reply of ${call.target} is not JSON` }, { cause: error }));
+      }
+      call.wire.serializeMs += performance.now() - started;
+    };
+    new Exchange(call, { end, fail: reject }).start(pool);
+  });
+}
+
+async function* streamCall(pool: Pool, call: OutgoingCall): AsyncGenerator<unknown, unknown> {
+  const queue = new ChunkQueue(
+    64,
+    () => exchange.pause(),
+    () => exchange.resume(),
+  );
+  const frames = new FrameReader(call, queue);
+  const exchange: Exchange = new Exchange(call, {
+    data: (piece) => {
+      const broken = frames.read(piece);
+      if (broken !== undefined) exchange.stop(broken);
+    },
+    end: () => queue.fail(unavailableError(call.target, 'the stream broke off', false)),
+    fail: (error) => queue.fail(error),
+  });
+  exchange.start(pool);
+  try {
+    return yield* queue.drain();
+  } finally {
+    exchange.stop(cancelledError(call.target));
+  }
+}

@@ -1,0 +1,141 @@
+import type { Dispatcher } from 'undici';
+import { CallError } from '../../../compiler/contracts/index.ts';
+import type { OutgoingCall } from '../protocol.ts';
+import { decodeCallError, unavailableError } from '../wire/errors.ts';
+import { encodeMeta } from '../wire/meta.ts';
+import { watchCall } from '../wire/outgoing.ts';
+import { bodyLimitBytes, joinBytes, jsonType, parseJson, toJsonBytes, tooLarge } from './body.ts';
+
+/** What becomes of a reply. Exactly one of `end` and `fail` is called, once. */
+export interface Sink {
+  /** Pieces of a successful reply as they come; when absent they are collected for `end`. */
+  readonly data?: (piece: Buffer) => void;
+  readonly end: (body: Buffer) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/**
+ * One call on the wire: undici's callbacks, the deadline, the caller's signal, and the one way each call ends. The
+ * callbacks are used instead of `pool.request` because they need no readable stream per response.
+ */
+export class Exchange implements Dispatcher.DispatchHandler {
+  readonly #call: OutgoingCall;
+  readonly #sink: Sink;
+  readonly #pieces: Buffer[] = [];
+  #controller: Dispatcher.DispatchController | undefined;
+  #release: () => void = () => {};
+  #status = 0;
+  #sizeBytes = 0;
+  #stopped: CallError | undefined;
+  #over = false;
+
+  constructor(call: OutgoingCall, sink: Sink) {
+    this.#call = call;
+    this.#sink = sink;
+  }
+
+  start(dispatcher: Dispatcher): void {
+    try {
+      this.#release = watchCall(this.#call, (error) => this.stop(error));
+      dispatcher.dispatch(requestFor(this.#call), this);
+    } catch (error) {
+      this.#finish(() => this.#sink.fail(error));
+    }
+  }
+
+  /** Ends the call from this side: closes the request, which aborts the callee. Does nothing when it is over. */
+  stop(error: CallError): void {
+    if (this.#over) return;
+    this.#stopped = error;
+    this.#finish(() => this.#sink.fail(error));
+    this.#controller?.abort(error);
+  }
+
+  pause(): void {
+    this.#controller?.pause();
+  }
+
+  resume(): void {
+    if (!this.#over) this.#controller?.resume();
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#stopped !== undefined) controller.abort(this.#stopped);
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, statusCode: number): void {
+    this.#status = statusCode;
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, piece: Buffer): void {
+    if (this.#over) return;
+    this.#sizeBytes += piece.length;
+    if (this.#sink.data !== undefined && isSuccess(this.#status)) this.#sink.data(piece);
+    else if (this.#sizeBytes > bodyLimitBytes) this.stop(tooLarge(`the reply of ${this.#call.target}`));
+    else this.#pieces.push(piece);
+  }
+
+  onResponseEnd(): void {
+    this.#finish(() => {
+      const body = joinBytes(this.#pieces, this.#sizeBytes);
+      if (isSuccess(this.#status)) this.#sink.end(body);
+      else this.#sink.fail(this.#errorReply(body));
+    });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    // Before the controller is handed out nothing was written, so the callee has certainly not seen the call.
+    const neverStarted = this.#controller === undefined;
+    this.#finish(() => this.#sink.fail(unavailableError(this.#call.target, describe(error), neverStarted, error)));
+  }
+
+  #finish(settle: () => void): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#release();
+    this.#call.wire.responseBytes += this.#sizeBytes;
+    settle();
+  }
+
+  /** The typed error of an answer that is no success. A stranger's (a proxy's) becomes `unavailable` or `failed`. */
+  #errorReply(body: Buffer): CallError {
+    const known = decodeCallError(jsonOrUndefined(body));
+    if (known !== undefined) return known;
+    const status = `HTTP status ${this.#status}`;
+    if (this.#status >= 502 && this.#status <= 504) return unavailableError(this.#call.target, status, false);
+    return new CallError({ code: 'failed', message: `${this.#call.target} answered with ${status}` });
+  }
+}
+
+/** @throws CallError `invalid` when the body is no JSON. */
+function requestFor(call: OutgoingCall): Dispatcher.DispatchOptions {
+  const started = performance.now();
+  const { headers, prefix } = encodeMeta(call.meta);
+  const json = toJsonBytes(call.body, `the body for ${call.target}`);
+  call.wire.serializeMs += performance.now() - started;
+  call.wire.requestBytes = json.length;
+  headers.push('content-type', jsonType);
+  const path = `/${encodeURIComponent(call.target)}`;
+  return {
+    path: call.pattern === 'request' ? path : `${path}?pattern=${call.pattern}`,
+    method: 'POST',
+    headers,
+    body: prefix === undefined ? json : Buffer.concat([prefix, json]),
+  };
+}
+
+const isSuccess = (status: number) => status >= 200 && status < 300;
+
+function jsonOrUndefined(body: Buffer): unknown {
+  try {
+    return parseJson(body);
+  } catch {
+    return undefined;
+  }
+}
+
+/** undici and Node put several reasons of one failed connection into an AggregateError without a message. */
+function describe(error: Error & { readonly code?: string }): string {
+  return error.message || error.code || error.name;
+}

@@ -1,0 +1,132 @@
+import { readFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  type BindAddress,
+  bindingVariable,
+  type LogicalAddress,
+  type Peers,
+  type ProcessBinding,
+  type StartedReport,
+  startedPrefix,
+} from '../compiler/contracts/index.ts';
+import { listenAt } from './protocols/wire/listen.ts';
+
+export interface ServiceProcessOptions {
+  /** Starts what the service is for; called once, before the process says that it started. */
+  readonly listen: (binding: ProcessBinding) => Promise<RunningService>;
+  /** Called for each `PUT /peers`. A service that calls nobody leaves it out. */
+  readonly peers?: (peers: Peers) => void;
+}
+
+export interface RunningService {
+  readonly report: { readonly [address: LogicalAddress]: BindAddress };
+  close(): Promise<void>;
+}
+
+export interface ServiceProcess {
+  readonly report: StartedReport;
+  close(): Promise<void>;
+}
+
+/** Beyond the drain time of the binding, how long a closing process is waited for before it is ended anyway. */
+const graceMs = 2_000;
+const controlBodyLimitBytes = 1024 * 1024;
+
+/**
+ * The life of a service process: binding in, control server (`GET /healthz`, `GET /readyz`, `PUT /peers`,
+ * `PUT /sampling`, `POST /flush`), the started line out, SIGTERM to exit 0.
+ *
+ * Without `binding` this *is* the process: the binding comes from the file named by `DMAS_BINDING`, the started line
+ * goes to standard output and SIGTERM and SIGINT end the process. With one the caller owns the process and gets a
+ * handle only.
+ */
+export async function startServiceProcess(options: ServiceProcessOptions, binding?: ProcessBinding): Promise<ServiceProcess> {
+  const bound = binding ?? (await readBinding());
+  const state = { ready: false };
+  const control = createServer((request, response) => answerControl(options, state, request, response));
+  const controlAt = await listenAt(control, bound.control);
+  let service: RunningService;
+  try {
+    service = await options.listen(bound);
+  } catch (error) {
+    await closeServer(control);
+    throw error;
+  }
+  state.ready = true;
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    state.ready = false;
+    closing ??= service.close().finally(() => closeServer(control));
+    return closing;
+  };
+  const report: StartedReport = { control: controlAt, listen: service.report, pid: process.pid };
+  if (binding === undefined) {
+    endOnSignal(close, bound.drainMs + graceMs);
+    process.stdout.write(`${startedPrefix}${JSON.stringify(report)}\n`);
+  }
+  return { report, close };
+}
+
+/** The binding a target wrote for this process. */
+export async function readBinding(): Promise<ProcessBinding> {
+  const file = process.env[bindingVariable];
+  if (file === undefined || file === '') throw new Error(`${bindingVariable} does not name a binding file`);
+  return JSON.parse(await readFile(file, 'utf8'));
+}
+
+function endOnSignal(close: () => Promise<void>, limitMs: number): void {
+  const end = () => {
+    // The event loop may be held open by a client that never goes away; the process must end all the same.
+    setTimeout(() => process.exit(0), limitMs).unref();
+    close().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  };
+  process.once('SIGTERM', end);
+  process.once('SIGINT', end);
+}
+
+function answerControl(
+  options: ServiceProcessOptions,
+  state: { readonly ready: boolean },
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const route = `${request.method} ${request.url}`;
+  const reply = (status: number, body: unknown) => {
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  };
+  if (route === 'PUT /peers' && options.peers !== undefined) {
+    const take = options.peers;
+    readJson(request)
+      .then((peers) => take(peers as Peers))
+      .then(
+        () => reply(200, {}),
+        (error: Error) => reply(400, { error: error.message }),
+      );
+    return;
+  }
+  request.resume();
+  if (route === 'GET /readyz') reply(state.ready ? 200 : 503, { ready: state.ready });
+  else if (['GET /healthz', 'PUT /peers', 'PUT /sampling', 'POST /flush'].includes(route)) reply(200, {});
+  else reply(404, { error: `no ${route}` });
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const pieces: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const piece of request as AsyncIterable<Buffer>) {
+    sizeBytes += piece.length;
+    if (sizeBytes > controlBodyLimitBytes) throw new RangeError('the body is too large');
+    pieces.push(piece);
+  }
+  return JSON.parse(Buffer.concat(pieces).toString('utf8'));
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}
