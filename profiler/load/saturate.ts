@@ -6,7 +6,7 @@ import type { LoadJob } from './job.ts';
 import type { Judge, SentRequest } from './judge.ts';
 
 /** How often autocannon looks whether its time is over. */
-const tickMs = 100;
+const tickMs = 20;
 /** autocannon reconnects at once after a refused connection; beyond this many errors per client it gives up. */
 const errorsPerClient = 50;
 
