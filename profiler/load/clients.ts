@@ -95,7 +95,8 @@ export async function runClosedClients(
         warmup: intendedMs < job.warmupMs,
       });
       const pauseMs = thinkMs + (answered ? 0 : backOffMs);
-      if (pauseMs > 0) await sleep(Math.min(pauseMs, Math.max(0, endMs - clock())));
+      if (clock() + pauseMs >= endMs) return;
+      if (pauseMs > 0) await sleep(pauseMs);
     }
   };
   await Promise.all(Array.from({ length: count }, client));
