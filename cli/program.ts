@@ -1,0 +1,127 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { exitCodes } from '../compiler/contracts/errors.ts';
+import { packageFile } from './package-files.ts';
+
+/** Version of the package. */
+export function toolVersion(): string {
+  return (JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string }).version;
+}
+
+type SetCode = (code: number) => void;
+
+const progressOption = () =>
+  new Option('--progress <mode>', 'how to show progress').choices(['auto', 'tty', 'plain', 'ndjson', 'quiet']).default('auto');
+const runsOption = () => new Option('--runs <folder>', 'folder of all runs').default('.dmas-opt/runs').env('DMAS_OPT_RUNS');
+
+/** Declares the command line. What a command does is imported when it runs, so that --help stays instant. */
+export function createProgram(setCode: SetCode): Command {
+  const program = new Command('dmas-opt')
+    .description('Finds the cheapest and fastest way to deploy a multi-agent application, by experiment.')
+    .version(toolVersion(), '-V, --version')
+    .showHelpAfterError('(dmas-opt help shows every command)')
+    .configureHelp({ sortSubcommands: false })
+    .exitOverride();
+  const command = (usage: string, summary: string) => program.command(usage).description(summary).exitOverride();
+
+  command('init [folder]', 'write a scenario that runs')
+    .option('--example <name>', 'example to copy', 'weather-news')
+    .option('--force', 'overwrite what is there')
+    .action(async (folder, options) => setCode(await (await import('./commands/init.ts')).init(folder ?? '.', options)));
+
+  command('validate <scenario>', 'check a scenario and its workflow; nothing is started')
+    .option('--print', 'print the effective scenario with defaults filled in')
+    .action(async (file, options) => setCode(await (await import('./commands/validate.ts')).validate(file, options)));
+
+  command('compile <scenario>', 'write the bundles, entries and plan of a layout')
+    .option('--out <folder>', 'where to', 'build')
+    .option('--layout <layout>', 'baseline, all-in-one, one-per-agent, or a JSON file with a configuration', 'baseline')
+    .option('--target <id>', 'target instead of the scenario’s')
+    .action(async (file, options) => setCode(await (await import('./commands/compile.ts')).compile(file, options)));
+
+  command('plan <scenario>', 'show what a run would do: layouts, protocols, blocks, time and money')
+    .option('--layout <layout>', 'layout to show beside the baseline', 'all-in-one')
+    .option('--target <id>', 'target instead of the scenario’s')
+    .option('--json', 'print as JSON')
+    .option('--detailed-exitcode', 'exit 2 when the layout differs from the baseline')
+    .action(async (file, options) => setCode(await (await import('./commands/plan.ts')).plan(file, options)));
+
+  command('run <scenario>', 'the whole loop: compile, deploy, measure, search, redeploy, decide, report')
+    .option('--target <id>', 'target instead of the scenario’s')
+    .option('--seed <n>', 'seed instead of the scenario’s', Number)
+    .option('--max-time <duration>', 'stop cleanly after this long, e.g. 90s')
+    .option('--max-trials <n>', 'deploy at most this many layouts', Number)
+    .option('--max-cost <usd>', 'stop cleanly before more is spent', (value) => Number(String(value).replace(/usd$/i, '')))
+    .option('--keep', 'leave the best layout serving at the end')
+    .addOption(runsOption())
+    .addOption(progressOption())
+    .action(async (file, options) => setCode(await (await import('./commands/run.ts')).run(file, options)));
+
+  command('resume [run]', 'go on with a run that was stopped; nothing finished is repeated')
+    .option('--keep', 'leave the best layout serving at the end')
+    .addOption(runsOption())
+    .addOption(progressOption())
+    .action(async (run, options) => setCode(await (await import('./commands/resume.ts')).resume(run, options)));
+
+  command('deploy <scenario>', 'deploy one layout and keep it up until Ctrl-C')
+    .option('--layout <layout>', 'baseline, all-in-one, one-per-agent, or a JSON file with a configuration', 'baseline')
+    .option('--target <id>', 'target instead of the scenario’s')
+    .option('--port <n>', 'port of the ingress', Number)
+    .action(async (file, options) => setCode(await (await import('./commands/deploy.ts')).deploy(file, options)));
+
+  command('trial <scenario> <layouts...>', 'deploy and measure given layouts beside the baseline')
+    .option('--target <id>', 'target instead of the scenario’s')
+    .option('--rounds <n>', 'blocks per layout', Number, 3)
+    .addOption(runsOption())
+    .addOption(progressOption())
+    .action(async (file, layouts, options) => setCode(await (await import('./commands/trial.ts')).trial(file, layouts, options)));
+
+  command('report [run]', 'write the report of a run again, from what it stored')
+    .option('--format <ids...>', 'views to write; default: all')
+    .option('--out <folder>', 'where to; default: the run folder')
+    .addOption(runsOption())
+    .action(async (run, options) => setCode(await (await import('./commands/report.ts')).report(run, options)));
+
+  command('list', 'list the runs')
+    .option('--json', 'print as JSON')
+    .addOption(runsOption())
+    .action(async (options) => setCode(await (await import('./commands/list.ts')).list(options)));
+
+  command('show [run]', 'show what a run found')
+    .option('--trial <n>', 'one trial in full', Number)
+    .option('--json', 'print as JSON')
+    .addOption(runsOption())
+    .action(async (run, options) => setCode(await (await import('./commands/show.ts')).show(run, options)));
+
+  command('doctor [scenario]', 'check what this machine can do, and find what dead runs left behind')
+    .option('--clean', 'remove what dead runs left behind')
+    .option('--json', 'print as JSON')
+    .action(async (file, options) => setCode(await (await import('./commands/doctor.ts')).doctor(file, options)));
+
+  command('schema', 'print the JSON Schema of the scenario file').action(async () =>
+    setCode(await (await import('./commands/schema.ts')).schema()),
+  );
+
+  command('explain <code>', 'say what an error code means').action(async (code) =>
+    setCode(await (await import('./commands/explain.ts')).explain(code)),
+  );
+
+  program.addHelpText(
+    'after',
+    `
+Examples:
+  dmas-opt init my-app && dmas-opt run my-app/scenario.yaml
+  dmas-opt plan scenario.yaml
+  dmas-opt resume
+
+Exit codes:
+  ${exitCodes.success} done  ${exitCodes.unexpected} bug  ${exitCodes.differences} differences  ${exitCodes.invalidInput} invalid input  ${exitCodes.environmentNotReady} environment not ready  ${exitCodes.allTrialsFailed} all trials failed
+  ${exitCodes.assertionFailed} assertion failed  ${exitCodes.regression} regression  ${exitCodes.inconclusive} inconclusive  ${exitCodes.capped} stopped by a cap  ${exitCodes.interrupted} interrupted`,
+  );
+  return program;
+}
+
+/** Commander ends by throwing; help and version are no errors. */
+export function isCommanderEnd(error: unknown): error is CommanderError {
+  return error instanceof CommanderError;
+}

@@ -1,0 +1,50 @@
+import { type BlockFault, blockFaults, type Profile, type Study } from '../compiler/contracts/index.ts';
+import type { ReportTrial, ReportWarning } from './report.ts';
+
+/** What mends each fault; the list is closed, so every warning has advice. */
+const remedies: { readonly [fault in BlockFault]: string } = {
+  'host-bound': 'Lower the rate, run on more cores, or stop what else runs on this host.',
+  'driver-lag': 'The load driver could not keep up: lower the rate or free a core for it.',
+  'load-not-delivered': 'The application could not take the load offered: lower the rate or allow more replicas.',
+  'component-missing': 'A component sent no spans: check that it is reached by the inputs and that nothing drops its traces.',
+  errors: 'Look at the logs of the units in the run folder.',
+  'no-samples': 'Lengthen workload.duration or raise the rate.',
+  'broken-traces': 'Spans were lost: lower the sampling or the rate.',
+  'replay-misses': 'Record again with the present inputs.',
+  'replica-lost': 'A replica died in the block: see its log in the run folder.',
+  interrupted: 'Go on with dmas-opt resume.',
+};
+
+export function warningsOf(study: Study, profile: Profile | null, trials: readonly ReportTrial[]): ReportWarning[] {
+  const warnings: ReportWarning[] = [];
+  const blocks = [...study.blocks.values()];
+  for (const fault of blockFaults) {
+    const hit = blocks.filter((block) => block.quality.faults.some((each) => each.fault === fault));
+    const example = hit[0]?.quality.faults.find((each) => each.fault === fault)?.detail;
+    if (hit.length > 0)
+      warnings.push({ code: fault, message: `${hit.length} of ${blocks.length} blocks: ${example}`, advice: remedies[fault] });
+  }
+  if (profile && profile.traces.unbrokenShare < 1) {
+    const share = ((1 - profile.traces.unbrokenShare) * 100).toFixed(1);
+    warnings.push({
+      code: 'broken-traces',
+      message: `${share} % of the profiled requests have a broken trace`,
+      advice: remedies['broken-traces'],
+    });
+  }
+  for (const trial of trials.filter((each) => each.failure)) {
+    warnings.push({
+      code: 'trial-failed',
+      message: `${trial.label}: ${trial.failure?.message}`,
+      advice: 'The study went on without it; its logs are in the run folder.',
+    });
+  }
+  if (blocks.some((block) => block.provenance === 'simulated')) {
+    warnings.push({
+      code: 'simulated-model',
+      message: 'A model is simulated: latencies and money that depend on it are simulated, not measured.',
+      advice: 'Bind a real endpoint under models to measure it.',
+    });
+  }
+  return warnings;
+}

@@ -1,0 +1,48 @@
+import type { Estimate } from '../compiler/contracts/index.ts';
+
+/** Numbers as people read them, in reports. */
+export function ms(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return '–';
+  if (value >= 10_000) return `${(value / 1000).toFixed(1)} s`;
+  if (value >= 100) return `${value.toFixed(0)} ms`;
+  if (value >= 10) return `${value.toFixed(1)} ms`;
+  return `${value.toFixed(2)} ms`;
+}
+
+export function usd(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return '–';
+  if (value === 0) return '$0';
+  if (value >= 100) return `$${value.toFixed(0)}`;
+  if (value >= 1) return `$${value.toFixed(2)}`;
+  if (value >= 0.01) return `$${value.toFixed(3)}`;
+  return `$${value.toPrecision(2)}`;
+}
+
+export function percent(share: number | null | undefined, digits = 0): string {
+  return share === null || share === undefined || !Number.isFinite(share) ? '–' : `${(share * 100).toFixed(digits)} %`;
+}
+
+/** A ratio as a signed change: 0.7 → −30 %. */
+export function change(ratio: number): string {
+  const value = (ratio - 1) * 100;
+  if (Math.abs(value) < 0.05) return '±0 %';
+  return `${value > 0 ? '+' : '−'}${Math.abs(value).toFixed(Math.abs(value) < 10 ? 1 : 0)} %`;
+}
+
+export function bytes(value: number): string {
+  if (value >= 1024 * 1024) return `${(value / 1024 / 1024).toFixed(1)} MB`;
+  if (value >= 1024) return `${(value / 1024).toFixed(value >= 10_240 ? 0 : 1)} KB`;
+  return `${value.toFixed(0)} B`;
+}
+
+export function count(value: number): string {
+  if (value >= 100 || Number.isInteger(value)) return value.toFixed(0);
+  return value.toFixed(value >= 10 ? 1 : 2);
+}
+
+/** `412 ms [398, 431]`; the interval is left out when it is a point. */
+export function withInterval(estimate: Estimate | null, show: (value: number) => string): string {
+  if (estimate === null) return '–';
+  const point = show(estimate.point);
+  return estimate.low === estimate.high ? point : `${point} [${show(estimate.low)}, ${show(estimate.high)}]`;
+}
