@@ -138,6 +138,11 @@ export const errorCatalogue = {
     help: 'Join exactly the branches of one fork.',
     exitCode: invalidInput,
   },
+  DMAS_WF_SHARED_STATE: {
+    title: 'A module keeps state in a variable, which agents share only while they are in one process.',
+    help: 'Keep it in the session or on a blackboard, or make it a constant.',
+    exitCode: invalidInput,
+  },
   DMAS_PLAN_UNPLACEABLE: {
     title: 'A configuration cannot be realized.',
     help: 'Change the configuration as the message says.',
@@ -166,6 +171,11 @@ export const errorCatalogue = {
   DMAS_DEPLOY_FAILED: {
     title: 'A deployment did not become ready.',
     help: 'See the log of the unit named.',
+    exitCode: environmentNotReady,
+  },
+  DMAS_JOB_FAILED: {
+    title: 'A job on the target failed.',
+    help: 'See the last lines of its log in the message.',
     exitCode: environmentNotReady,
   },
   DMAS_TRIALS_FAILED: { title: 'Every trial failed.', help: 'See the reason of each trial in the report.', exitCode: allTrialsFailed },

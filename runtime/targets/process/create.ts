@@ -1,0 +1,21 @@
+import { mkdirSync } from 'node:fs';
+import { type SuperviseSettings, superviseDeployment } from '../supervise/deployment.ts';
+import type { Target } from '../target.ts';
+import { checkProcessTarget } from './check.ts';
+import { cleanProcesses, processLeftovers } from './clean.ts';
+import { processHost } from './host.ts';
+import { runProcessJob } from './job.ts';
+
+/** Units and services as processes of this machine, bound to 127.0.0.1 and unix sockets. */
+export function createProcessTarget(settings: SuperviseSettings): Target {
+  return {
+    check: checkProcessTarget,
+    async deploy(request, context) {
+      mkdirSync(request.folder, { recursive: true });
+      return superviseDeployment(request, context, processHost(request.deploymentId, request.folder), settings);
+    },
+    runJob: runProcessJob,
+    clean: cleanProcesses,
+    leftovers: async () => processLeftovers(),
+  };
+}
