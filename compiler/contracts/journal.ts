@@ -35,14 +35,29 @@ export type JournalEntry = { readonly atMs: number } & (
       readonly message: string;
       readonly detail?: string;
     }
+  /** What the predictor said of a configuration that was added before there was a profile. */
+  | { readonly type: 'predicted'; readonly prediction: Prediction }
   | { readonly type: 'prices-measured'; readonly prices: readonly ProtocolPrice[] }
   | { readonly type: 'profiled'; readonly profile: Profile }
   | { readonly type: 'capacity-measured'; readonly configurationId: string; readonly requestsPerSecond: number; readonly clients: number }
   | { readonly type: 'headroom'; readonly headroom: Headroom }
   | { readonly type: 'searched'; readonly certificate: SearchCertificate; readonly chosen: readonly string[] }
+  /** Who meets whom, and after how many rounds the data are looked at; fixed before the first block of the phase. */
+  | {
+      readonly type: 'planned';
+      readonly phase: 'race' | 'confirm';
+      readonly arms: readonly string[];
+      readonly minRounds: number;
+      readonly maxRounds: number;
+    }
   | { readonly type: 'compared'; readonly phase: 'race' | 'confirm'; readonly comparisons: readonly Comparison[] }
   | { readonly type: 'decided'; readonly winner: string; readonly kind: DecisionKind; readonly sentence: string }
-  | { readonly type: 'capped'; readonly cap: 'time' | 'trials' | 'money'; readonly detail: string }
+  | {
+      readonly type: 'capped';
+      readonly cap: 'time' | 'trials' | 'money';
+      readonly phase: 'profile' | 'search' | 'race' | 'confirm';
+      readonly detail: string;
+    }
   | { readonly type: 'interrupted'; readonly reason: string }
   | { readonly type: 'study-ended' }
 );
