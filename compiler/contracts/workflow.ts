@@ -53,6 +53,8 @@ export interface Agent {
   /** Logical model of an llm agent. */
   readonly model?: string;
   readonly usesSessionState: boolean;
+  /** Tools it uses, on a server or local. */
+  readonly tools?: readonly string[];
   readonly blackboards: readonly string[];
   /** Environment variables it reads; given to no other unit. */
   readonly secrets: readonly string[];
@@ -89,6 +91,8 @@ export interface Topic {
   readonly delivery: 'broadcast' | 'anycast';
   readonly publishers: readonly string[];
   readonly subscribers: readonly string[];
+  /** Where the contract stands; needed by units that take part in it. */
+  readonly source?: SourceRef;
 }
 
 /** A graph run by our own runtime: state travels along the edges, the join node owns the join. */

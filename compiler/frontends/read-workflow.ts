@@ -1,0 +1,49 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { didYouMean } from '../contracts/suggest.ts';
+import type { FrontendDescriptor, ReadResult } from './frontend.ts';
+import { loadSource } from './source/load.ts';
+
+export interface WorkflowRequest {
+  /** `./workflow.ts` or `./workflow.ts#export`, as the scenario says it. */
+  readonly specifier: string;
+  /** Folder the path is relative to. */
+  readonly folder: string;
+  readonly frontends: readonly FrontendDescriptor[];
+  /** Logical model names the scenario binds; undefined leaves that check out. */
+  readonly boundModels?: readonly string[];
+}
+
+/** Loads the user's module and reads the workflow from it with the frontend that knows it. Throws nothing of the user's. */
+export async function readWorkflow(request: WorkflowRequest): Promise<ReadResult> {
+  const [path = '', wanted] = request.specifier.split('#');
+  const file = resolve(request.folder, path);
+  if (!existsSync(file)) {
+    const message = `the workflow file ${path} does not exist`;
+    return { workflow: undefined, problems: [{ code: 'DMAS_FILE_UNREADABLE', severity: 'error', message, at: { file } }] };
+  }
+  const { source, problems } = await loadSource(file);
+  const exports = source?.modules[0]?.exports;
+  if (source === undefined || exports === undefined) return { workflow: undefined, problems };
+  const frontends = await Promise.all(request.frontends.map((descriptor) => descriptor.load()));
+  // A named export wins over the others, then `default`, then the only one there is.
+  const known = Object.keys(exports).filter((name) => frontends.some((frontend) => frontend.detect(exports[name])));
+  const exportName = wanted ?? (known.includes('default') ? 'default' : known.length === 1 ? known[0] : undefined);
+  const frontend = frontends.find((candidate) => exportName !== undefined && candidate.detect(exports[exportName]));
+  if (exportName === undefined || frontend === undefined) {
+    const guess = wanted === undefined ? undefined : didYouMean(wanted, known);
+    const message =
+      wanted !== undefined
+        ? `${path} exports no workflow named "${wanted}"`
+        : known.length > 1
+          ? `${path} exports several workflows; pick one with ${path}#name`
+          : `${path} exports no workflow`;
+    const suggestion = { ...(known.length > 0 ? { allowed: known } : {}), ...(guess === undefined ? {} : { didYouMean: guess }) };
+    return {
+      workflow: undefined,
+      problems: [{ code: 'DMAS_WF_NO_WORKFLOW', severity: 'error', message, at: { file }, ...suggestion }],
+    };
+  }
+  const { boundModels } = request;
+  return frontend.read({ source, exportName, ...(boundModels === undefined ? {} : { boundModels }) });
+}
