@@ -1,9 +1,9 @@
 import { Pool } from 'undici';
 import { type BindAddress, CallError, httpUrl } from '../../../compiler/contracts/index.ts';
 import type { Connection, OutgoingCall } from '../protocol.ts';
+import { parseJson } from '../wire/body.ts';
 import { ChunkQueue } from '../wire/chunk-queue.ts';
 import { cancelledError, unavailableError } from '../wire/errors.ts';
-import { parseJson } from './body.ts';
 import { Exchange } from './exchange.ts';
 import { FrameReader } from './frames.ts';
 
@@ -71,6 +71,8 @@ async function* streamCall(pool: Pool, call: OutgoingCall): AsyncGenerator<unkno
   try {
     return yield* queue.drain();
   } finally {
-    exchange.stop(cancelledError(call.target));
+    // With the last frame here the reply ends by itself, and its connection can be used again.
+    if (queue.settled) exchange.resume();
+    else exchange.stop(cancelledError(call.target));
   }
 }

@@ -1,10 +1,10 @@
 import type { Dispatcher } from 'undici';
 import { CallError } from '../../../compiler/contracts/index.ts';
 import type { OutgoingCall } from '../protocol.ts';
+import { bodyLimitBytes, joinBytes, jsonType, parseJson, toJsonBytes, tooLarge } from '../wire/body.ts';
 import { decodeCallError, unavailableError } from '../wire/errors.ts';
 import { encodeMeta } from '../wire/meta.ts';
 import { watchCall } from '../wire/outgoing.ts';
-import { bodyLimitBytes, joinBytes, jsonType, parseJson, toJsonBytes, tooLarge } from './body.ts';
 
 /** What becomes of a reply. Exactly one of `end` and `fail` is called, once. */
 export interface Sink {

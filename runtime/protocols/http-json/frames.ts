@@ -1,8 +1,8 @@
 import { CallError } from '../../../compiler/contracts/index.ts';
 import type { OutgoingCall } from '../protocol.ts';
+import { bodyLimitBytes, joinBytes, tooLarge } from '../wire/body.ts';
 import type { ChunkQueue } from '../wire/chunk-queue.ts';
 import { decodeCallError } from '../wire/errors.ts';
-import { bodyLimitBytes, joinBytes, tooLarge } from './body.ts';
 
 const newline = 0x0a;
 
@@ -48,21 +48,12 @@ export class FrameReader {
       frame = undefined;
     }
     this.#call.wire.serializeMs += performance.now() - started;
-    if (typeof frame === 'object' && frame !== null) {
-      if ('chunk' in frame) {
-        this.#queue.push(frame.chunk);
-        return undefined;
-      }
-      if ('output' in frame) {
-        this.#queue.end(frame.output);
-        return undefined;
-      }
-      const error = 'error' in frame ? decodeCallError(frame.error) : undefined;
-      if (error !== undefined) {
-        this.#queue.fail(error);
-        return undefined;
-      }
-    }
-    return new CallError({ code: 'failed', message: `${this.#call.target} sent a malformed frame` });
+    const { chunk, output, error, empty } = (frame ?? {}) as { readonly [kind: string]: unknown };
+    const known = error === undefined ? undefined : decodeCallError(error);
+    if (chunk !== undefined || empty === 'chunk') this.#queue.push(chunk);
+    else if (output !== undefined || empty === 'output') this.#queue.end(output);
+    else if (known !== undefined) this.#queue.fail(known);
+    else return new CallError({ code: 'failed', message: `${this.#call.target} sent a malformed frame` });
+    return undefined;
   }
 }

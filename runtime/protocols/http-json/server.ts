@@ -2,11 +2,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Socket } from 'node:net';
 import { type BindAddress, type CallError, callErrorCodes, type Pattern, toCallError } from '../../../compiler/contracts/index.ts';
 import type { CallHandler, Listener } from '../protocol.ts';
+import { bodyLimitBytes, joinBytes, jsonType, parseJson, streamType, toJsonText, tooLarge } from '../wire/body.ts';
 import { cancelledError, drainingError, encodeCallError, invalidError } from '../wire/errors.ts';
 import { InFlight, serveCall } from '../wire/incoming.ts';
 import { listenAt } from '../wire/listen.ts';
 import { callHeader, decodeMeta, metaPrefixBytes } from '../wire/meta.ts';
-import { bodyLimitBytes, joinBytes, jsonType, parseJson, streamType, toJsonText, tooLarge } from './body.ts';
 
 /**
  * Idle connections are closed by clients (see `idleMs` in client.ts) well before this, so that a client never writes
@@ -124,7 +124,7 @@ function parseUrl(url: string): { readonly target: string; readonly pattern: Pat
 function answer(context: Context, response: ServerResponse, pattern: Pattern, output: unknown): void {
   if (response.destroyed) return;
   if (pattern === 'stream') {
-    finishStream(response, () => `{"output":${toJsonText(output, 'the output') || 'null'}}\n`);
+    finishStream(response, () => frame('output', output));
     return;
   }
   let text: string;
@@ -153,9 +153,14 @@ function respond(context: Context, response: ServerResponse, status: number, tex
   response.end(text);
 }
 
-/** One frame per line: `{"chunk":…}` any number of times, then `{"output":…}` or `{"error":…}`. */
+/** One frame per line: `{"chunk":…}` any number of times, then `{"output":…}` or `{"error":…}`; `{"empty":"chunk"}` is undefined. */
+function frame(kind: 'chunk' | 'output', value: unknown): string {
+  const json = toJsonText(value, `the ${kind}`);
+  return json === '' ? `{"empty":"${kind}"}\n` : `{"${kind}":${json}}\n`;
+}
+
 function writeChunk(response: ServerResponse, chunk: unknown): void {
-  const line = `{"chunk":${toJsonText(chunk, 'a chunk') || 'null'}}\n`;
+  const line = frame('chunk', chunk);
   if (response.destroyed) return;
   if (!response.headersSent) response.writeHead(200, ['content-type', streamType]);
   response.write(line);

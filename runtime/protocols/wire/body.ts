@@ -1,4 +1,4 @@
-import { invalidError } from '../wire/errors.ts';
+import { invalidError } from './errors.ts';
 
 /** Largest body either end takes, 64 MB: beyond it a payload belongs in a store, not in a message. */
 export const bodyLimitBytes = 64 * 1024 * 1024;

@@ -31,7 +31,8 @@ export function serveCall(handler: CallHandler, call: Omit<IncomingCall, 'signal
       settle();
     };
     const emitWhileOpen = (chunk: unknown) => {
-      if (open) emit(chunk);
+      // A handler may not know the pattern; chunks of what is no stream go nowhere.
+      if (open && call.pattern === 'stream') emit(chunk);
     };
     const fail = (error: unknown) => finish(() => reject(toCallError(error, call.target)));
     const { target, pattern, body, meta, wire } = call;

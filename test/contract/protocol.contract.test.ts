@@ -1,0 +1,39 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { grpc } from '../../runtime/protocols/grpc.ts';
+import { httpJson } from '../../runtime/protocols/http-json.ts';
+import { inproc } from '../../runtime/protocols/inproc.ts';
+import type { Protocol, ProtocolDescriptor, ProtocolOptions } from '../../runtime/protocols/protocol.ts';
+import { type Place, protocolSuite } from './protocol-suite.ts';
+
+const descriptors: readonly ProtocolDescriptor[] = [inproc, httpJson, grpc];
+
+/** Every combination of the option values worth searching, the defaults among them. */
+function combinations({ options, traits }: ProtocolDescriptor): ProtocolOptions[] {
+  let all = [options.parse({}) as ProtocolOptions];
+  for (const [name, values] of Object.entries(traits.searchable)) {
+    all = all.flatMap((chosen) => values.map((value) => ({ ...chosen, [name]: value })));
+  }
+  return all;
+}
+
+const placeFor =
+  (options: ProtocolOptions) =>
+  async (protocol: Protocol): Promise<Place> => {
+    if (protocol.bind(options) !== 'unix') return { at: { host: '127.0.0.1', port: 0 }, cleanUp: async () => {} };
+    const folder = await mkdtemp(join(tmpdir(), 'dmas-protocol-'));
+    return { at: { path: join(folder, 'unit.sock') }, cleanUp: () => rm(folder, { recursive: true }) };
+  };
+
+for (const descriptor of descriptors) {
+  it(`the descriptor of ${descriptor.id} is complete`, () => {
+    expect(descriptor.kind).toBe('protocol');
+    expect(descriptor.title).not.toBe('');
+    for (const options of combinations(descriptor)) expect(descriptor.options.safeParse(options).success).toBe(true);
+    expect(descriptor.options.safeParse({ 'no-such-option': 1 }).success).toBe(false);
+  });
+
+  for (const options of combinations(descriptor)) protocolSuite(descriptor, options, placeFor(options));
+}
