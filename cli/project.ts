@@ -1,0 +1,84 @@
+import { readWorkflow } from '../compiler/frontends/read-workflow.ts';
+import { baselineConfiguration } from '../compiler/plan/baseline.ts';
+import { type Configuration, DmasError, fail, type LayoutDefaults, type Problem, type Workflow } from '../compiler/contracts/index.ts';
+import type { Space } from '../optimizer/space/space.ts';
+import { buildSpace } from '../optimizer/space/build.ts';
+import { readWorkload, type Workload } from '../profiler/load/workload.ts';
+import type { Target, TargetDescriptor } from '../runtime/targets/target.ts';
+import { checkScenario } from '../scenarios/check.ts';
+import { loadScenario } from '../scenarios/load.ts';
+import type { Scenario } from '../scenarios/schema.ts';
+import { frontends, llmBackends, protocols, searchStrategies, stateStores, targets } from './registry.ts';
+
+/** A scenario that may run: everything read, checked and resolved; nothing started. */
+export interface Project {
+  readonly scenario: Scenario;
+  readonly workflow: Workflow;
+  readonly workload: Workload;
+  readonly baseline: Configuration;
+  readonly defaults: LayoutDefaults;
+  readonly space: Space;
+  readonly target: TargetDescriptor;
+  /** Warnings; errors were thrown. */
+  readonly warnings: readonly Problem[];
+}
+
+export interface ProjectOverrides {
+  readonly target?: string | undefined;
+  readonly seed?: number | undefined;
+}
+
+const ids = (plugins: readonly { readonly id: string }[]) => plugins.map((plugin) => plugin.id);
+
+/** Reads and checks a scenario with everything it names. Throws one DmasError with all problems. */
+export async function openProject(file: string, overrides: ProjectOverrides = {}): Promise<Project> {
+  const loaded = await loadScenario(file, process.env);
+  if (!loaded.scenario) throw new DmasError(loaded.problems);
+  return openScenario(override(loaded.scenario, overrides));
+}
+
+/** The same from a scenario that is already loaded, e.g. from a run folder. */
+export async function openScenario(scenario: Scenario): Promise<Project> {
+  const { config } = scenario;
+  const read = await readWorkflow({ specifier: config.workflow, folder: scenario.folder, frontends });
+  const problems: Problem[] = read.problems.map((problem) => ({ at: { file: scenario.file, ...scenario.places.workflow }, ...problem }));
+  const { workload, problems: workloadProblems } = await readWorkload(scenario);
+  problems.push(...workloadProblems);
+  if (!read.workflow) throw new DmasError(problems);
+
+  const words = { protocols: ids(protocols), targets: ids(targets), stores: ids(stateStores), backends: ids(llmBackends), strategies: ids(searchStrategies) };
+  problems.push(...checkScenario(scenario, read.workflow, words));
+  throwErrors(problems);
+  const target = targets.find((candidate) => candidate.id === config.target.kind);
+  if (!target || !workload) fail('DMAS_CFG_UNKNOWN_TARGET', `unknown target ${config.target.kind}`);
+
+  const { configuration: baseline, problems: baselineProblems } = baselineConfiguration(read.workflow, config);
+  problems.push(...baselineProblems);
+  const defaults: LayoutDefaults = { protocol: config.baseline.protocol, resources: config.baseline.resources, serving: baseline?.serving ?? {} };
+  const { space, problems: spaceProblems } = buildSpace({ workflow: read.workflow, config, targetTraits: target.traits, protocols, defaults });
+  problems.push(...spaceProblems);
+  throwErrors(problems);
+  if (!baseline || !space) fail('DMAS_INTERNAL', 'a scenario without errors gave no baseline or no search space');
+  return { scenario, workflow: read.workflow, workload, baseline, defaults, space, target, warnings: problems };
+}
+
+function throwErrors(problems: readonly Problem[]): void {
+  if (problems.some((problem) => problem.severity === 'error')) throw new DmasError(problems);
+}
+
+function override(scenario: Scenario, { target, seed }: ProjectOverrides): Scenario {
+  const config = {
+    ...scenario.config,
+    ...(target === undefined ? {} : { target: { kind: target } }),
+    ...(seed === undefined ? {} : { seed }),
+  };
+  return { ...scenario, config };
+}
+
+/** A ready target for a project, or the problems that keep it from being ready. */
+export async function openTarget(project: Project): Promise<Target> {
+  const target = (await project.target.load()).create(project.scenario.config.target);
+  const problems = await target.check();
+  if (problems.some((problem) => problem.severity === 'error')) throw new DmasError(problems);
+  return target;
+}

@@ -1,0 +1,130 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Place, Problem } from '../../compiler/contracts/index.ts';
+import type { ArrivalsConfig, Scenario } from '../../scenarios/schema.ts';
+import { answerHash } from './answers.ts';
+import { parseArrivalLog } from './arrival-log.ts';
+import type { LoadArrivals, LoadClass } from './job.ts';
+
+/** The workload of a scenario with its files read. */
+export interface Workload {
+  readonly classes: readonly LoadClass[];
+}
+
+/** Reads inputs, right answers and arrival logs; every problem at once. */
+export async function readWorkload(scenario: Scenario): Promise<{ readonly workload?: Workload; readonly problems: readonly Problem[] }> {
+  const problems: Problem[] = [];
+  const place = (path: string): Place => ({ file: scenario.file, ...scenario.places[path] });
+  const classes: LoadClass[] = [];
+  for (const [name, config] of Object.entries(scenario.config.workload.classes)) {
+    const ownInputs = config.inputs !== undefined;
+    const at = place(ownInputs ? `workload.classes.${name}.inputs` : 'workload.inputs');
+    const source = config.inputs ?? scenario.config.workload.inputs;
+    const inputs = typeof source === 'string' ? await readJsonLines(scenario.folder, source, at, problems) : source;
+    const arrivals = await readArrivals(scenario, config.arrivals, place(`workload.classes.${name}.arrivals.file`), problems);
+    const right =
+      config.expect === undefined
+        ? undefined
+        : await readJsonLines(scenario.folder, config.expect, place(`workload.classes.${name}.expect`), problems);
+    if (right && right.length !== inputs.length) {
+      problems.push({
+        code: 'DMAS_CFG_CONTRADICTION',
+        severity: 'error',
+        message: `class ${name} has ${inputs.length} inputs but ${right.length} right answers`,
+        at: place(`workload.classes.${name}.expect`),
+        fix: 'give one answer per input, line by line',
+      });
+    }
+    classes.push({
+      name,
+      inputs,
+      arrivals,
+      stream: config.stream,
+      timeoutMs: config.timeout,
+      ...(config.sessions === undefined ? {} : { sessions: config.sessions }),
+      ...(right ? { expected: right.map(answerHash) } : {}),
+    });
+  }
+  return problems.length > 0 ? { problems } : { workload: { classes }, problems };
+}
+
+async function readJsonLines(folder: string, file: string, at: Place, problems: Problem[]): Promise<unknown[]> {
+  const path = resolve(folder, file);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'does not exist' : `cannot be read: ${(error as Error).message}`;
+    problems.push({
+      code: 'DMAS_FILE_UNREADABLE',
+      severity: 'error',
+      message: `${file} ${reason}`,
+      at,
+      fix: 'name a JSON Lines file, or write the inputs as a list',
+    });
+    return [];
+  }
+  const values: unknown[] = [];
+  for (const [index, line] of text.split('\n').entries()) {
+    if (line.trim() === '') continue;
+    try {
+      values.push(JSON.parse(line));
+    } catch (error) {
+      const message = `not JSON: ${(error as Error).message}`;
+      problems.push({
+        code: 'DMAS_CFG_INVALID_VALUE',
+        severity: 'error',
+        message,
+        at: { file: path, line: index + 1, column: 1, length: line.length },
+      });
+    }
+  }
+  if (values.length === 0 && problems.length === 0) {
+    problems.push({
+      code: 'DMAS_CFG_INVALID_VALUE',
+      severity: 'error',
+      message: `${file} has no line`,
+      at: { file: path, line: 1, column: 1 },
+    });
+  }
+  return values;
+}
+
+async function readArrivals(scenario: Scenario, arrivals: ArrivalsConfig, at: Place, problems: Problem[]): Promise<LoadArrivals> {
+  switch (arrivals.process) {
+    case 'closed':
+      return { process: 'closed', clients: arrivals.clients, thinkMs: arrivals.think };
+    case 'constant':
+    case 'poisson':
+      return arrivals;
+    case 'log': {
+      const text = await readFile(resolve(scenario.folder, arrivals.file), 'utf8').catch(() => undefined);
+      const parsed = text === undefined ? { error: 'cannot be read' } : parseArrivalLog(text, arrivals.rateScale);
+      if ('timesMs' in parsed) return { process: 'log', timesMs: parsed.timesMs };
+      problems.push({
+        code: text === undefined ? 'DMAS_FILE_UNREADABLE' : 'DMAS_CFG_INVALID_VALUE',
+        severity: 'error',
+        message: `${arrivals.file} ${parsed.error}`,
+        at,
+        fix: 'a CSV with a TIMESTAMP column, or one time in seconds per line',
+      });
+      return { process: 'log', timesMs: [] };
+    }
+  }
+}
+
+/** The same arrivals at another rate: 0.25 offers a quarter of the load. */
+export function scaleArrivals(arrivals: LoadArrivals, factor: number): LoadArrivals {
+  if (factor === 1) return arrivals;
+  if (arrivals.process === 'log') return { process: 'log', timesMs: arrivals.timesMs.map((time) => time / factor) };
+  if (arrivals.process === 'closed') return { ...arrivals, clients: Math.max(1, Math.round(arrivals.clients * factor)) };
+  return { ...arrivals, perSecond: arrivals.perSecond * factor };
+}
+
+/** Requests per second each class offers; for a closed class what its clients would offer with answers in no time is unknown, so null. */
+export function offeredPerSecond(arrivals: LoadArrivals): number | null {
+  if (arrivals.process === 'closed') return null;
+  if (arrivals.process !== 'log') return arrivals.perSecond;
+  const last = arrivals.timesMs.at(-1) ?? 0;
+  return last > 0 ? ((arrivals.timesMs.length - 1) * 1000) / last : null;
+}
