@@ -55,7 +55,7 @@ export type JournalEntry = { readonly atMs: number } & (
   | {
       readonly type: 'capped';
       readonly cap: 'time' | 'trials' | 'money';
-      readonly phase: 'profile' | 'search' | 'race' | 'confirm';
+      readonly phase?: 'profile' | 'search' | 'race' | 'confirm';
       readonly detail: string;
     }
   | { readonly type: 'interrupted'; readonly reason: string }

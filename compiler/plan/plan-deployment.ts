@@ -1,0 +1,96 @@
+import {
+  canonicalConfiguration,
+  configurationId,
+  entryComponent,
+  type Plan,
+  type PlannedIngress,
+  type PlannedService,
+  type PlannedUnit,
+  type Problem,
+  toolServerNames,
+  type UnitConfiguration,
+} from '../contracts/index.ts';
+import { checkPlacement } from './constraints.ts';
+import { planModels } from './models.ts';
+import type { PlanRequest } from './request.ts';
+import { planRoutes } from './routes.ts';
+import { keepsSession, planState } from './state.ts';
+import { topicsOf } from './topics.ts';
+
+export const gatewayAddress = 'service://gateway';
+
+/**
+ * A configuration made concrete: units with listeners, routes and the services between. Pure: same request, same plan.
+ * `plan` is absent when the configuration cannot be realized; the problems then say why.
+ */
+export function planDeployment(request: PlanRequest): { readonly plan?: Plan; readonly problems: readonly Problem[] } {
+  const configuration = canonicalConfiguration(request.configuration);
+  const canonical: PlanRequest = { ...request, configuration };
+  const misplaced = checkPlacement(canonical);
+  if (misplaced.length > 0) return { problems: misplaced };
+
+  const ingress = planIngress(canonical);
+  const routing = planRoutes(canonical, ingress.unit);
+  const models = planModels(canonical);
+  const state = planState(canonical);
+  const problems = [...routing.problems, ...models.problems, ...state.problems];
+  if (problems.some((problem) => problem.severity === 'error')) return { problems };
+
+  const servers = toolServerNames(request.workflow);
+  const units = configuration.units.map((unit): PlannedUnit => {
+    const used = models.of(unit.components);
+    return {
+      id: unit.id,
+      agents: unit.components.filter((name) => !servers.has(name)),
+      toolServers: unit.components.filter((name) => servers.has(name)),
+      replicas: unit.replicas,
+      resources: unit.resources,
+      listens: routing.listens(unit.id),
+      routes: routing.routes(unit.id),
+      topics: topicsOf(request.workflow, unit.components, unit.id === ingress.unit),
+      models: used,
+      state: state.of(unit),
+      secrets: secretsOf(canonical, unit, used),
+      ingress: unit.id === ingress.unit,
+    };
+  });
+  const services = [...models.services, ...state.services, ...gatewayOf(canonical, ingress)].sort((a, b) => (a.id < b.id ? -1 : 1));
+  return {
+    plan: {
+      schemaVersion: 1,
+      application: request.name,
+      target: request.target,
+      configurationId: configurationId(configuration),
+      units,
+      services,
+      ingress,
+    },
+    problems,
+  };
+}
+
+function planIngress({ workflow, configuration, scenario }: PlanRequest): PlannedIngress {
+  const component = entryComponent(workflow);
+  const unit = configuration.units.find((candidate) => candidate.components.includes(component));
+  if (unit === undefined) throw new RangeError(`component ${component} is in no unit`);
+  return {
+    unit: unit.id,
+    ...(unit.replicas > 1 ? { gateway: gatewayAddress } : {}),
+    entry: workflow.entry,
+    deadlineMs: scenario.ingress.deadline,
+  };
+}
+
+function gatewayOf(request: PlanRequest, ingress: PlannedIngress): PlannedService[] {
+  const unit = request.configuration.units.find((candidate) => candidate.id === ingress.unit);
+  if (ingress.gateway === undefined || unit === undefined) return [];
+  const balancing = keepsSession(request, unit) ? 'session' : 'least-outstanding';
+  return [{ id: 'gateway', kind: 'gateway', replicas: 1, resources: { vcpu: 1, memoryMb: 256 }, options: { unit: unit.id, balancing } }];
+}
+
+/** What its agents and tool servers declare, and the keys of the models they call. */
+function secretsOf({ workflow }: PlanRequest, unit: UnitConfiguration, models: PlannedUnit['models']): readonly string[] {
+  const components = [...workflow.agents, ...workflow.toolServers].filter(({ name }) => unit.components.includes(name));
+  const keys = Object.values(models).flatMap((model) => model.secret ?? []);
+  return [...new Set([...components.flatMap((component) => component.secrets), ...keys])].sort();
+}

@@ -1,0 +1,81 @@
+import { canonicalJson, type Plan, type PlannedUnit } from '../contracts/index.ts';
+import { describeChannel, describeResources, describeUnits } from './describe.ts';
+
+/** A plan for people: units with what they hold, listen on and call, then services and the ingress. */
+export function printPlan(plan: Plan): string {
+  const { ingress } = plan;
+  const entry = ingress.entry.kind === 'agent' ? ingress.entry.agent : `${ingress.entry.publish} => ${ingress.entry.complete}`;
+  const through = ingress.gateway === undefined ? '' : ' through the gateway';
+  return [
+    `${plan.application} on ${plan.target} (${plan.configurationId})`,
+    `ingress: ${entry} at ${ingress.unit}${through}, deadline ${ingress.deadlineMs} ms`,
+    '',
+    `units (${plan.units.length})`,
+    ...plan.units.flatMap((unit) => branch(headOf(unit), bodyOf(unit))),
+    ...(plan.services.length === 0 ? [] : ['', `services (${plan.services.length})`]),
+    ...plan.services.flatMap((service) => {
+      const options = Object.entries(service.options).map(([name, value]) => `${name}: ${canonicalJson(value)}`);
+      return branch(`${service.id} x${service.replicas} (${service.kind}, ${describeResources(service.resources)})`, options);
+    }),
+    '',
+  ].join('\n');
+}
+
+const branch = (head: string, body: readonly string[]) => [
+  `  ${head}`,
+  ...body.map((line, index) => `    ${index === body.length - 1 ? '└─' : '├─'} ${line}`),
+];
+
+const headOf = (unit: PlannedUnit) =>
+  `${unit.id} x${unit.replicas} (${describeResources(unit.resources)})${unit.ingress ? ' <- ingress' : ''}`;
+
+function bodyOf(unit: PlannedUnit): string[] {
+  return [
+    ...unit.agents.map((name) => `agent ${name}`),
+    ...unit.toolServers.map((name) => `tools ${name}`),
+    ...unit.listens.map((listener) => `listens ${describeChannel(listener)}`),
+    ...unit.routes.map((route) => {
+      const pair = `${route.from}->${route.to}`;
+      const on = route.channel === pair ? pair : `${pair} on ${route.channel}`;
+      const notes = [...(route.repeatable ? [] : ['not repeatable']), ...(route.balancing === 'session' ? ['by session'] : [])];
+      return `calls ${on} by ${describeChannel(route)} at ${route.address}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
+    }),
+    ...unit.topics.map((topic) => `topic ${topic.name} (${topic.delivery}) to ${topic.subscribers.join(', ') || 'nobody'}`),
+    ...Object.entries(unit.models).map(([name, model]) => `model ${name}: ${model.backend} ${model.model} at ${model.address}`),
+    ...(unit.state.address === undefined ? [] : [`state ${unit.state.store} at ${unit.state.address}`]),
+    ...(unit.secrets.length === 0 ? [] : [`secrets ${unit.secrets.join(', ')}`]),
+  ];
+}
+
+/** What a second plan changes, one line per change; empty when nothing does. */
+export function diffPlans(a: Plan, b: Plan): readonly string[] {
+  const components = (unit: PlannedUnit) => ({ ...unit, components: [...unit.agents, ...unit.toolServers].sort() });
+  return [
+    ...(a.target === b.target ? [] : [`target: ${a.target} -> ${b.target}`]),
+    ...describeUnits(a.units.map(components), b.units.map(components)),
+    ...changes(spokenIn(a), spokenIn(b), 'inproc'),
+    ...changes(servicesIn(a), servicesIn(b), 'none'),
+    ...(a.ingress.unit === b.ingress.unit ? [] : [`ingress: ${a.ingress.unit} -> ${b.ingress.unit}`]),
+  ];
+}
+
+function changes(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>, absent: string): string[] {
+  return [...new Set([...before.keys(), ...after.keys()])].sort().flatMap((key) => {
+    const [was, is] = [before.get(key) ?? absent, after.get(key) ?? absent];
+    return was === is ? [] : [`${key}: ${was} -> ${is}`];
+  });
+}
+
+/** What is spoken per pair of ends; a pair that is missing hands over in its process. */
+function spokenIn(plan: Plan): Map<string, string> {
+  const routes = plan.units.flatMap((unit) => unit.routes);
+  return new Map(
+    routes.map((route) => {
+      const pair = `${route.from}->${route.to}`;
+      return [route.channel === pair ? pair : `${route.channel} ${pair}`, describeChannel(route)];
+    }),
+  );
+}
+
+const servicesIn = (plan: Plan) =>
+  new Map(plan.services.map(({ id, ...service }) => [`service ${id}`, `x${service.replicas} ${canonicalJson(service.options)}`]));

@@ -1,0 +1,110 @@
+import type { ChannelConfiguration, LogicalAddress, PlannedListener, Problem, Route, UnitConfiguration } from '../contracts/index.ts';
+import { unplaceable } from './constraints.ts';
+import type { Options, PlanRequest } from './request.ts';
+import { keepsSession } from './state.ts';
+import { ingressName, publishersOf, subscribersOf } from './topics.ts';
+
+/** One caller-to-callee pair that may need a wire. */
+interface Need {
+  readonly channel: string;
+  readonly from: string;
+  readonly to: string;
+  readonly repeatable: boolean;
+}
+
+/** `unit://<unit>/<protocol>[?option=value]`: options that differ from their default, sorted. */
+export function unitAddress(unit: string, protocol: string, options: Options, defaults: Options = {}): LogicalAddress {
+  const query = Object.keys(options)
+    .sort()
+    .filter((name) => options[name] !== defaults[name])
+    .map((name) => `${encodeURIComponent(name)}=${encodeURIComponent(String(options[name]))}`)
+    .join('&');
+  return `unit://${unit}/${protocol}${query === '' ? '' : `?${query}`}`;
+}
+
+/** How every channel crosses units, and what each unit must listen on for it. Ends in one process need neither. */
+export function planRoutes(request: PlanRequest, ingressUnit: string) {
+  const { configuration } = request;
+  const problems = new Map<string, Problem>();
+  const routes = new Map<string, Route[]>();
+  const listeners = new Map<string, Map<LogicalAddress, PlannedListener>>();
+  const unitOf = (component: string): UnitConfiguration | undefined =>
+    configuration.units.find((unit) => (component === ingressName ? unit.id === ingressUnit : unit.components.includes(component)));
+
+  for (const need of needsOf(request)) {
+    const [source, sink] = [unitOf(need.from), unitOf(need.to)];
+    if (source === undefined || sink === undefined) continue;
+    if (source === sink && !mayLeaveItsReplica(request, need, sink)) continue;
+    const spoken = protocolOf(request, need.channel);
+    const refusal = refuse(request, need, spoken);
+    if (refusal !== undefined) {
+      problems.set(refusal.message, refusal);
+      continue;
+    }
+    const { protocol } = spoken;
+    const defaults = request.protocolDefaults?.[protocol] ?? {};
+    const options = { ...defaults, ...spoken.options };
+    const address = unitAddress(sink.id, protocol, options, defaults);
+    const balancing = keepsSession(request, sink) ? 'session' : 'least-outstanding';
+    listIn(routes, source.id).push({ ...need, protocol, options, address, balancing });
+    const listening = listeners.get(sink.id) ?? new Map<LogicalAddress, PlannedListener>();
+    listeners.set(sink.id, listening.set(address, { protocol, options, address }));
+  }
+  return {
+    problems: [...problems.values()],
+    routes: (unit: string): readonly Route[] => (routes.get(unit) ?? []).sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)),
+    listens: (unit: string): readonly PlannedListener[] =>
+      [...(listeners.get(unit)?.values() ?? [])].sort((a, b) => (a.address < b.address ? -1 : 1)),
+  };
+}
+
+const keyOf = (route: Need) => `${route.channel}\u0000${route.from}\u0000${route.to}`;
+
+function listIn<T>(lists: Map<string, T[]>, key: string): T[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
+}
+
+/** Every pair of ends of every channel between components, the ingress of a topic entry included. */
+function needsOf({ workflow }: PlanRequest): readonly Need[] {
+  return workflow.channels
+    .filter((channel) => channel.kind !== 'model')
+    .flatMap((channel) => {
+      const topic = channel.kind === 'topic' ? channel.id.slice('topic:'.length) : undefined;
+      const froms = topic === undefined ? channel.from : publishersOf(workflow, topic);
+      const tos = topic === undefined ? channel.to : subscribersOf(workflow, topic);
+      const { id, repeatable } = channel;
+      return froms.flatMap((from) => tos.map((to) => ({ channel: id, from, to, repeatable })));
+    });
+}
+
+/**
+ * Whether a message between two ends in one unit may have to reach another of its replicas: a completion goes to the
+ * replica that took the request, and the branches of a join meet where the run's join is.
+ */
+function mayLeaveItsReplica({ workflow }: PlanRequest, { from, to }: Need, unit: UnitConfiguration): boolean {
+  if (unit.replicas < 2 || from === to) return false;
+  if (to === ingressName) return true;
+  return workflow.graphs.some((graph) =>
+    graph.edges.some((edge) => edge.from.length > 1 && edge.from.includes(from) && edge.to.includes(to)),
+  );
+}
+
+function protocolOf({ configuration, scenario }: PlanRequest, channel: string): ChannelConfiguration {
+  // The completion topic has no component at its end, so searched configurations may not list it.
+  return configuration.channels[channel] ?? scenario.baseline.channels[channel] ?? scenario.baseline.protocol;
+}
+
+function refuse(request: PlanRequest, { channel, from, to }: Need, { protocol, options }: ChannelConfiguration): Problem | undefined {
+  const traits = request.protocolTraits[protocol];
+  const where = `channel ${channel}`;
+  if (traits === undefined) return unplaceable(`${where}: there is no protocol "${protocol}"`);
+  if (traits.inProcess) return unplaceable(`${where}: ${protocol} cannot cross from "${from}" to "${to}", which are in different units`);
+  if (traits.mediator !== null) return unplaceable(`${where}: ${protocol} needs a ${traits.mediator}, which no target provides yet`);
+  if (!traits.crossHost && request.scenario.topology.hosts > 1) return unplaceable(`${where}: ${protocol} cannot cross hosts`);
+  if (options.transport !== 'unix') return undefined;
+  if (!request.targetTraits.unixSockets) return unplaceable(`${where}: target ${request.target} has no unix sockets between units`);
+  if (request.scenario.topology.hosts > 1) return unplaceable(`${where}: a unix socket cannot cross hosts`);
+  return undefined;
+}
