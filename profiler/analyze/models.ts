@@ -1,0 +1,64 @@
+import type { ModelProfile } from '../../compiler/contracts/profile.ts';
+import { attr } from '../../compiler/contracts/trace-attributes.ts';
+import { distribution } from './distribution.ts';
+import { amount, label, type RequestTrace, type TraceNode } from './tree.ts';
+
+/** Load per logical model. Failed calls count as calls; their tokens and times are left out. */
+export function modelProfiles(requests: readonly RequestTrace[], count: number): { [model: string]: ModelProfile } {
+  const byModel = new Map<string, TraceNode[]>();
+  for (const node of requests.flatMap((request) => request.nodes)) {
+    if (node.role !== 'chat') continue;
+    const model = modelOf(node);
+    const calls = byModel.get(model) ?? [];
+    byModel.set(model, calls);
+    calls.push(node);
+  }
+  return Object.fromEntries([...byModel].sort(([a], [b]) => (a < b ? -1 : 1)).map(([model, calls]) => [model, modelProfile(calls, count)]));
+}
+
+export const modelOf = (node: TraceNode): string => label(node, attr.requestModel) ?? node.span.name.slice('chat '.length);
+
+function modelProfile(calls: readonly TraceNode[], requests: number): ModelProfile {
+  const whole = calls.filter((call) => call.span.ok);
+  const amounts = (name: string) => distribution(whole.map((call) => amount(call, name)));
+  const byAgent = new Map<string, TraceNode[]>();
+  for (const call of calls) {
+    const agent = agentOf(call);
+    byAgent.set(agent, [...(byAgent.get(agent) ?? []), call]);
+  }
+  return {
+    callsPerRequest: calls.length / requests,
+    tokensIn: amounts(attr.tokensIn),
+    tokensCached: amounts(attr.tokensCached),
+    tokensOut: amounts(attr.tokensOut),
+    latencyMs: distribution(whole.map((call) => call.span.durationMs)),
+    firstChunkMs: distribution(
+      whole.filter((call) => attr.timeToFirstChunkS in call.span.attributes).map((call) => amount(call, attr.timeToFirstChunkS) * 1000),
+    ),
+    queueMs: amounts(attr.queueMs),
+    byAgent: Object.fromEntries(
+      [...byAgent]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([agent, mine]) => {
+          const done = mine.filter((call) => call.span.ok);
+          const sum = (name: string) => done.reduce((total, call) => total + amount(call, name), 0);
+          const spentMs = done.reduce((total, call) => total + call.span.durationMs, 0);
+          const calls = {
+            callsPerRequest: mine.length / requests,
+            tokensIn: done.length > 0 ? sum(attr.tokensIn) / done.length : 0,
+            tokensOut: done.length > 0 ? sum(attr.tokensOut) / done.length : 0,
+            queueShare: spentMs > 0 ? Math.min(1, sum(attr.queueMs) / spentMs) : 0,
+          };
+          return [agent, calls];
+        }),
+    ),
+  };
+}
+
+/** The agent whose turn made the call. */
+function agentOf(call: TraceNode): string {
+  for (let node = call.parent; node !== null; node = node.parent) {
+    if (node.role === 'agent') return label(node, attr.agentName) ?? node.span.name.slice('invoke_agent '.length);
+  }
+  return label(call, attr.agentName) ?? 'unknown';
+}

@@ -1,0 +1,198 @@
+import {
+  type Block,
+  type ComponentProfile,
+  type Configuration,
+  componentsOf,
+  configurationId,
+  entryComponent,
+  type Profile,
+  type SpanRecord,
+  type Workflow,
+  weakest,
+} from '../../compiler/contracts/index.ts';
+import { selfMsOf, type VisitCost, visitCosts } from './cpu.ts';
+import { criticalPath, pathShares } from './critical-path.ts';
+import { distribution } from './distribution.ts';
+import { edgeProfiles } from './edges.ts';
+import { modelProfiles } from './models.ts';
+import { evenly, skeletonOf } from './skeleton.ts';
+import { buildTraces, type RequestTrace } from './tree.ts';
+import { entryVisits, type Visit, visitsIn } from './visits.ts';
+
+export interface ProfileInput {
+  readonly workflow: Workflow;
+  readonly configuration: Configuration;
+  /** Blocks of that configuration with their spans. */
+  readonly blocks: readonly { readonly block: Block; readonly spans: readonly SpanRecord[]; readonly dropped?: number }[];
+}
+
+/** Enough for a stable p95 of a class, and few enough to replay in a millisecond per layout. */
+export const skeletonsPerClass = 256;
+
+/** What the traces of one layout say. Broken traces count for the trace quality and for nothing else. */
+export function buildProfile(input: ProfileInput): Profile {
+  const { workflow, configuration, blocks } = input;
+  const forests = blocks.map(({ block, spans }) => ({ block, forest: buildTraces(spans) }));
+  const requests = forests.flatMap(({ block, forest }) => measured(block, forest.requests));
+  const entries = requests.map(entryVisits);
+  const visits = entries.map((each) => each.flatMap((visit) => [...visitsIn(visit)]));
+  const costs = new Map<Visit, VisitCost>(entries.flatMap((each) => [...visitCosts(each)]));
+  const n = requests.length;
+
+  const names = componentsOf(workflow);
+  const usual = usualCpu(input, visits, costs);
+  const components: { [component: string]: ComponentProfile } = {};
+  for (const name of names) {
+    const mine = visits.flatMap((each) => each.filter((visit) => visit.component === name && (visit.turn || !visit.call.span.ok)));
+    if (mine.length > 0) components[name] = componentProfile(mine, costs, usual.cpuMs.get(name) ?? 0, usual.osCpuMs.get(name) ?? null, n);
+  }
+  const ownTime = (visit: Visit) => {
+    const cost = costs.get(visit) ?? { cpuMs: null, wallMs: 0, idleMs: null };
+    const usualMs = usual.cpuMs.get(visit.component) ?? 0;
+    const selfMs = selfMsOf(cost, usualMs);
+    return { selfMs, cpuMs: cost.cpuMs ?? Math.min(usualMs, selfMs) };
+  };
+  const edges = edgeProfiles(visits, n);
+  const good = requests.filter((request) => request.root.span.ok);
+  const entry = entryComponent(workflow);
+  const classes = [...new Set(good.map((request) => request.requestClass))].sort();
+  const allSpans = forests.reduce((sum, { forest }) => sum + forest.spans, 0);
+  const traces = forests.reduce((sum, { forest }) => sum + forest.traces, 0);
+  const unbroken = forests.reduce((sum, { forest }) => sum + forest.unbrokenShare * forest.traces, 0);
+
+  return {
+    schemaVersion: 1,
+    configurationId: blocks[0]?.block.configurationId ?? configurationId(configuration),
+    blockIds: blocks.map(({ block }) => block.id),
+    provenance: weakest(blocks.map(({ block }) => block.provenance)),
+    traces: {
+      requests: forests.reduce((sum, { forest }) => sum + forest.requests.length, 0),
+      unbrokenShare: traces === 0 ? 0 : unbroken / traces,
+      spans: allSpans,
+      dropped: blocks.reduce((sum, { dropped = 0 }) => sum + dropped, 0),
+      darkComponents: names.filter((name) => !(name in components)),
+    },
+    classShares: classShares(blocks, requests),
+    components,
+    edges,
+    models: modelProfiles(requests, n),
+    skeletons: classes.flatMap((requestClass) =>
+      evenly(
+        good.filter((request) => request.requestClass === requestClass),
+        skeletonsPerClass,
+      ).flatMap((request) => skeletonOf(request, entry, ownTime) ?? []),
+    ),
+    criticalPath: pathShares(good.map((request) => criticalPath(request.root))),
+    overheadCpuMsPerRequest: overheadCpuMs(usual.totalCpuMsPerRequest, components, edges),
+  };
+}
+
+/** Whole traces whose request began after the warm-up; all whole traces where none did (a replayed or shifted clock). */
+function measured(block: Block, requests: readonly RequestTrace[]): RequestTrace[] {
+  const whole = requests.filter((request) => request.unbroken);
+  const warm = whole.filter((request) => request.root.startMs >= block.startedAtMs + block.warmupMs);
+  return warm.length > 0 ? warm : whole;
+}
+
+function componentProfile(
+  visits: readonly Visit[],
+  costs: ReadonlyMap<Visit, VisitCost>,
+  usualCpuMs: number,
+  osCpuMs: number | null,
+  requests: number,
+): ComponentProfile {
+  const turns = visits.filter((visit) => visit.turn !== null);
+  const known = turns.flatMap((visit) => costs.get(visit)?.cpuMs ?? []);
+  const failed = visits.filter((visit) => !(visit.turn ?? visit.call).span.ok).length;
+  return {
+    visitsPerRequest: turns.length / requests,
+    cpuMs: distribution(known.length > 0 ? known : turns.length > 0 ? [usualCpuMs] : []),
+    selfMs: distribution(
+      turns.map((visit) => {
+        const cost = costs.get(visit);
+        return cost ? selfMsOf(cost, usualCpuMs) : 0;
+      }),
+    ),
+    queueMs: distribution(turns.map((visit) => visit.queueMs)),
+    heldMs: distribution(turns.map((visit) => visit.turn?.span.durationMs ?? 0)),
+    errorRate: failed / visits.length,
+    osCpuMs,
+  };
+}
+
+interface UsualCpu {
+  /** Mean own CPU per visit: from undisturbed turns, else a share of what the operating system says of the unit. */
+  readonly cpuMs: ReadonlyMap<string, number>;
+  /** Per visit from the operating system, for components with a unit of their own. */
+  readonly osCpuMs: ReadonlyMap<string, number>;
+  /** All units together, per request. */
+  readonly totalCpuMsPerRequest: number;
+}
+
+function usualCpu(
+  { configuration, blocks }: ProfileInput,
+  visits: readonly (readonly Visit[])[],
+  costs: ReadonlyMap<Visit, VisitCost>,
+): UsualCpu {
+  const n = Math.max(1, visits.length);
+  const perComponent = new Map<string, { visits: number; wallMs: number; known: number[] }>();
+  for (const visit of visits.flat()) {
+    if (!visit.turn) continue;
+    const entry = perComponent.get(visit.component) ?? { visits: 0, wallMs: 0, known: [] };
+    perComponent.set(visit.component, entry);
+    const cost = costs.get(visit);
+    entry.visits++;
+    entry.wallMs += cost?.wallMs ?? 0;
+    if (cost?.cpuMs !== undefined && cost.cpuMs !== null) entry.known.push(cost.cpuMs);
+  }
+  const served = blocks.reduce((sum, { block }) => sum + Object.values(block.classes).reduce((all, { requests }) => all + requests, 0), 0);
+  const osCpuMs = new Map<string, number>();
+  const cpuMs = new Map<string, number>();
+  let total = 0;
+  for (const unit of configuration.units) {
+    const seconds = blocks.reduce(
+      (sum, { block }) => sum + block.usage.filter((usage) => usage.id === unit.id).reduce((all, usage) => all + usage.cpuSeconds, 0),
+      0,
+    );
+    const unitMs = served > 0 ? (seconds * 1000) / served : 0;
+    total += unitMs;
+    const members = unit.components.flatMap((name) => {
+      const seen = perComponent.get(name);
+      return seen ? [{ name, ...seen }] : [];
+    });
+    const [only] = members;
+    if (unit.components.length === 1 && only && unitMs > 0) osCpuMs.set(only.name, unitMs / (only.visits / n));
+    let left = unitMs;
+    for (const { name, known, visits: count } of members) {
+      if (known.length === 0) continue;
+      const mean = known.reduce((a, b) => a + b, 0) / known.length;
+      cpuMs.set(name, mean);
+      left -= (mean * count) / n;
+    }
+    // What the traces cannot tell apart is split by wall time, and nobody gets more than that.
+    const unknown = members.filter(({ name }) => !cpuMs.has(name));
+    const wall = unknown.reduce((sum, member) => sum + member.wallMs, 0);
+    for (const { name, wallMs, visits: count } of unknown) {
+      const share = wall > 0 ? (Math.max(0, left) * n * wallMs) / wall / count : 0;
+      cpuMs.set(name, Math.min(share, wallMs / count));
+    }
+  }
+  return { cpuMs, osCpuMs, totalCpuMsPerRequest: total };
+}
+
+/** CPU of the units that is neither a turn's own nor encoding of a hop: ingress, tracing, the protocol libraries. */
+function overheadCpuMs(totalMs: number, components: Profile['components'], edges: Profile['edges']): number {
+  const turns = Object.values(components).reduce((sum, { cpuMs, visitsPerRequest }) => sum + cpuMs.mean * visitsPerRequest, 0);
+  const hops = Object.values(edges).reduce((sum, { serializeMs, callsPerRequest }) => sum + serializeMs.mean * callsPerRequest, 0);
+  return Math.max(0, totalMs - turns - hops);
+}
+
+/** From the load where it is known, which sampling cannot skew. */
+function classShares(blocks: ProfileInput['blocks'], requests: readonly RequestTrace[]): Profile['classShares'] {
+  const counts = new Map<string, number>();
+  const add = (name: string, count: number) => counts.set(name, (counts.get(name) ?? 0) + count);
+  for (const { block } of blocks) for (const [name, result] of Object.entries(block.classes)) add(name, result.requests);
+  if ([...counts.values()].every((count) => count === 0)) for (const { requestClass } of requests) add(requestClass, 1);
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  return Object.fromEntries([...counts].map(([name, count]) => [name, total > 0 ? count / total : 0]));
+}

@@ -1,0 +1,98 @@
+import type { RequestSkeleton, SkeletonCall, SkeletonPhase, SkeletonVisit } from '../../compiler/contracts/profile.ts';
+import { attr } from '../../compiler/contracts/trace-attributes.ts';
+import { amount, label, type RequestTrace } from './tree.ts';
+import { entryVisits, patternOf, type Visit, type VisitCall } from './visits.ts';
+
+/** Own wall and CPU time of a visit, as far as known (see cpu.ts and profile.ts). */
+export type OwnTime = (visit: Visit) => { readonly selfMs: number; readonly cpuMs: number };
+
+/**
+ * One request with the layout taken out. `entry` is the component the ingress hands requests to; further subscribers
+ * of an entry topic get the message from the unit of the first, so they appear as messages from it.
+ */
+export function skeletonOf(trace: RequestTrace, entry: string, ownTime: OwnTime): RequestSkeleton | null {
+  const entries = entryVisits(trace).filter((visit) => visit.turn || visit.calls.length > 0);
+  const first = entries.find((visit) => visit.component === entry) ?? entries[0];
+  if (!first) return null;
+  const root = visitSkeleton(first, ownTime);
+  const others = entries.filter((visit) => visit !== first).map((visit) => componentCall(visit, ownTime));
+  const [opening, ...rest] = root.phases;
+  const phases =
+    others.length === 0 || !opening ? root.phases : [{ selfMs: 0, cpuMs: 0, calls: others } satisfies SkeletonPhase, opening, ...rest];
+  return { requestClass: trace.requestClass, measuredMs: trace.root.span.durationMs, root: { ...root, phases } };
+}
+
+/**
+ * Phases from the intervals of the calls: calls that overlap are one phase; a call that starts after all before it
+ * ended is a later one, and the gap is the visit's own work. Within a phase the caller waits as long as its longest
+ * call; where staggered calls together took longer, the rest goes to the next phase as own wall time, so that the sum
+ * over the phases is the time measured. A last phase without calls holds the work after them.
+ */
+export function visitSkeleton(visit: Visit, ownTime: OwnTime): SkeletonVisit {
+  const raw: { selfMs: number; staggerMs: number; calls: VisitCall[] }[] = [];
+  let cursor = visit.startMs;
+  let staggerMs = 0;
+  for (const group of overlapping(visit.calls)) {
+    const startMs = Math.min(...group.map((call) => call.wait.startMs));
+    const endMs = Math.max(...group.map((call) => call.wait.endMs));
+    raw.push({ selfMs: Math.max(0, startMs - cursor), staggerMs, calls: group });
+    staggerMs = Math.max(0, endMs - startMs - Math.max(...group.map((call) => call.wait.endMs - call.wait.startMs)));
+    cursor = Math.max(cursor, endMs);
+  }
+  const afterMs = Math.max(0, visit.endMs - cursor);
+  if (afterMs + staggerMs > 0 || (raw.length === 0 && visit.turn)) raw.push({ selfMs: afterMs, staggerMs, calls: [] });
+
+  const { selfMs, cpuMs } = ownTime(visit);
+  const wallMs = raw.reduce((sum, phase) => sum + phase.selfMs, 0);
+  const phases = raw.map((phase) => {
+    const share = wallMs > 0 ? phase.selfMs / wallMs : 1 / raw.length;
+    return {
+      selfMs: selfMs * share + phase.staggerMs,
+      cpuMs: cpuMs * share,
+      calls: phase.calls.map((call) => callSkeleton(call, ownTime)),
+    };
+  });
+  return { component: visit.component, phases };
+}
+
+/** Calls in order of start, cut where nothing is under way. One-way messages are under way until accepted. */
+function overlapping(calls: readonly VisitCall[]): VisitCall[][] {
+  const groups: VisitCall[][] = [];
+  let endMs = Number.NEGATIVE_INFINITY;
+  for (const call of calls) {
+    const last = groups.at(-1);
+    if (last && call.wait.startMs < endMs) last.push(call);
+    else groups.push([call]);
+    endMs = Math.max(endMs, call.wait.endMs);
+  }
+  return groups;
+}
+
+function callSkeleton(call: VisitCall, ownTime: OwnTime): SkeletonCall {
+  if (call.kind === 'component') return componentCall(call.visit, ownTime);
+  const { node } = call;
+  return {
+    kind: 'model',
+    model: label(node, attr.requestModel) ?? node.span.name.slice('chat '.length),
+    tokensIn: amount(node, attr.tokensIn),
+    tokensCached: amount(node, attr.tokensCached),
+    tokensOut: amount(node, attr.tokensOut),
+    measuredMs: node.span.durationMs,
+  };
+}
+
+function componentCall(visit: Visit, ownTime: OwnTime): SkeletonCall {
+  return {
+    kind: 'component',
+    pattern: patternOf(visit.call),
+    requestBytes: amount(visit.call, attr.requestBytes),
+    responseBytes: amount(visit.call, attr.responseBytes),
+    visit: visitSkeleton(visit, ownTime),
+  };
+}
+
+/** At most `limit` of the items, evenly over their order. */
+export function evenly<T>(items: readonly T[], limit: number): T[] {
+  if (items.length <= limit) return [...items];
+  return Array.from({ length: limit }, (_, i) => items[Math.floor(((i + 0.5) * items.length) / limit)] as T);
+}

@@ -1,0 +1,117 @@
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type {
+  Block,
+  BlockPurpose,
+  Incident,
+  LoadFacts,
+  Plan,
+  ProcessUsage,
+  Provenance,
+  Sample,
+  SpanRecord,
+  Workflow,
+} from '../compiler/contracts/index.ts';
+import type { PricesConfig } from '../scenarios/schema.ts';
+import { buildTraces } from './analyze/tree.ts';
+import { classResult } from './block/classes.ts';
+import { blockMoney } from './block/money.ts';
+import { blockQuality } from './block/quality.ts';
+
+export interface BlockInput {
+  readonly id: string;
+  readonly purpose: BlockPurpose;
+  readonly configurationId: string;
+  readonly deploymentId: string;
+  readonly round: number;
+  readonly seed: number;
+  readonly startedAtMs: number;
+  readonly warmupMs: number;
+  readonly durationMs: number;
+  readonly samplingRatio: number;
+  readonly provenance: Provenance;
+  readonly workflow: Workflow;
+  readonly plan: Plan;
+  readonly prices: PricesConfig;
+  /** Every sample of the block, warm-up included. */
+  readonly samples: readonly Sample[];
+  readonly load: LoadFacts;
+  /** Cumulative since start, read before and after the load. */
+  readonly usageBefore: readonly ProcessUsage[];
+  readonly usageAfter: readonly ProcessUsage[];
+  /** Of this block only; `atMs` from the start of the block. */
+  readonly incidents: readonly Incident[];
+  /** Empty when nothing was traced. */
+  readonly spans: readonly SpanRecord[];
+  /** True when the block ended before its time. */
+  readonly interrupted?: boolean;
+}
+
+/** Everything one stretch of load has shown, folded into the value that the journal keeps. */
+export function foldBlock(input: BlockInput): Block {
+  const counted = input.samples.filter((sample) => !sample.warmup);
+  const names = [...new Set(input.samples.map((sample) => sample.class))].sort();
+  const classes = Object.fromEntries(
+    names.map((name) => [
+      name,
+      classResult(
+        counted.filter((sample) => sample.class === name),
+        input.durationMs,
+      ),
+    ]),
+  );
+  const usage = usageBetween(input.usageBefore, input.usageAfter, input.samples.length > 0 ? counted.length / input.samples.length : 1);
+  const forest = buildTraces(input.spans);
+  const { id, purpose, configurationId, deploymentId, round, seed, startedAtMs, warmupMs, durationMs, samplingRatio, load, incidents } =
+    input;
+  return {
+    schemaVersion: 1,
+    id,
+    purpose,
+    configurationId,
+    deploymentId,
+    round,
+    seed,
+    startedAtMs,
+    warmupMs,
+    durationMs,
+    samplingRatio,
+    classes,
+    usage,
+    load,
+    money: blockMoney({ ...input, requests: counted.length, forest }),
+    quality: blockQuality({ ...input, classes, counted, usage, forest }),
+    incidents,
+    provenance: input.provenance,
+  };
+}
+
+/**
+ * What each process used for the counted requests. The operating system's counters run over warm-up and measurement
+ * together; the share of CPU that goes to the warm-up's requests is left out, so that CPU per request can be read off.
+ * A replica that was restarted counts from zero again.
+ */
+export function usageBetween(before: readonly ProcessUsage[], after: readonly ProcessUsage[], countedShare: number): ProcessUsage[] {
+  return after.map((now) => {
+    const then = before.find((usage) => usage.id === now.id && usage.replica === now.replica);
+    const sinceSeconds = then && now.cpuSeconds >= then.cpuSeconds ? then.cpuSeconds : 0;
+    return {
+      ...now,
+      cpuSeconds: (now.cpuSeconds - sinceSeconds) * countedShare,
+      restarts: Math.max(0, now.restarts - (then?.restarts ?? 0)),
+    };
+  });
+}
+
+/** The samples a driver wrote. A torn last line, as a killed driver leaves it, is skipped. */
+export async function readSamples(file: string): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
+    try {
+      samples.push(JSON.parse(line) as Sample);
+    } catch {
+      break;
+    }
+  }
+  return samples;
+}

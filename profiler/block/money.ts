@@ -1,0 +1,74 @@
+import type { Resources } from '../../compiler/contracts/configuration.ts';
+import type { BlockMoney } from '../../compiler/contracts/measurement.ts';
+import type { Plan } from '../../compiler/contracts/plan.ts';
+import { attr } from '../../compiler/contracts/trace-attributes.ts';
+import type { PricesConfig } from '../../scenarios/schema.ts';
+import { modelOf } from '../analyze/models.ts';
+import { amount, type Forest, label, type TraceNode } from '../analyze/tree.ts';
+
+export interface MoneyInput {
+  readonly plan: Plan;
+  readonly prices: PricesConfig;
+  readonly durationMs: number;
+  /** Counted requests of the block. */
+  readonly requests: number;
+  readonly forest: Forest;
+}
+
+const msPerHour = 3_600_000;
+const bytesPerGb = 1e9;
+
+/** Declared resources of every replica of units and services (the load driver is neither), per hour. */
+export function allocatedUsdPerHour(plan: Plan, prices: Pick<PricesConfig, 'vcpuHourUsd' | 'memoryGbHourUsd'>): number {
+  const price = ({ vcpu, memoryMb }: Resources) => vcpu * prices.vcpuHourUsd + (memoryMb / 1024) * prices.memoryGbHourUsd;
+  return [...plan.units, ...plan.services].reduce((sum, { replicas, resources }) => sum + replicas * price(resources), 0);
+}
+
+/**
+ * GPUs of model servers: an option `gpu` names the kind in `prices.gpuHourUsd`, `gpus` how many a replica has (1).
+ */
+export function gpuUsdPerHour(plan: Plan, prices: Pick<PricesConfig, 'gpuHourUsd'>): number {
+  return plan.services.reduce((sum, { replicas, options }) => {
+    const price = typeof options.gpu === 'string' ? (prices.gpuHourUsd[options.gpu] ?? 0) : 0;
+    const count = typeof options.gpus === 'number' ? options.gpus : 1;
+    return sum + replicas * count * price;
+  }, 0);
+}
+
+/** Money of the counted stretch. Tokens and traffic are known per traced request and scaled up to all requests. */
+export function blockMoney(input: MoneyInput): BlockMoney {
+  const { plan, prices, durationMs, requests, forest } = input;
+  const hours = durationMs / msPerHour;
+  const allocatedUsd = allocatedUsdPerHour(plan, prices) * hours;
+  const gpuUsd = gpuUsdPerHour(plan, prices) * hours;
+  const traced = forest.requests.length;
+  const nodes = forest.requests.flatMap((request) => request.nodes);
+  const scale = traced > 0 ? requests / traced : 0;
+  const tokensUsd = scale * nodes.reduce((sum, node) => sum + tokensOf(node, prices), 0);
+  const trafficUsd = scale * (nodes.reduce((sum, node) => sum + bytesOf(node), 0) / bytesPerGb) * prices.trafficGbUsd;
+  const totalUsd = allocatedUsd + gpuUsd + tokensUsd + trafficUsd;
+  return {
+    allocatedUsd,
+    tokensUsd,
+    trafficUsd,
+    gpuUsd,
+    totalUsd,
+    usdPer1000Requests: requests > 0 ? (totalUsd / requests) * 1000 : 0,
+    usdPerHour: hours > 0 ? totalUsd / hours : 0,
+  };
+}
+
+function tokensOf(node: TraceNode, prices: PricesConfig): number {
+  const price = node.role === 'chat' ? prices.models[modelOf(node)] : undefined;
+  if (!price) return 0;
+  const cached = Math.min(amount(node, attr.tokensCached), amount(node, attr.tokensIn));
+  const fresh = amount(node, attr.tokensIn) - cached;
+  const cachedPrice = price.cachedPerMillionUsd ?? price.inputPerMillionUsd;
+  return (fresh * price.inputPerMillionUsd + cached * cachedPrice + amount(node, attr.tokensOut) * price.outputPerMillionUsd) / 1e6;
+}
+
+/** Bytes between processes, both ways; in-process hops carry none. */
+function bytesOf(node: TraceNode): number {
+  if (node.role !== 'call' || label(node, attr.rpcSystem) === 'inproc') return 0;
+  return amount(node, attr.requestBytes) + amount(node, attr.responseBytes);
+}
