@@ -6,8 +6,11 @@ export type Evaluate = (configuration: Configuration) => Prediction;
 
 /** A lower bound on the objective for a partial partition; admissible, so pruning by it loses nothing. */
 export interface Bound {
-  /** Of any configuration that keeps these groups together as they are and splits the rest freely. */
-  lower(groups: readonly (readonly string[])[]): number;
+  /**
+   * Of any configuration that keeps members of one group together and members of different groups apart; components in
+   * no group may join any group or open new ones. With `replicas`, the groups are all units and have these many.
+   */
+  lower(groups: readonly (readonly string[])[], replicas?: readonly number[]): number;
 }
 
 export interface SearchInput {
@@ -16,9 +19,13 @@ export interface SearchInput {
   readonly bound?: Bound;
   /** Value to minimize, infinity when a limit is broken at the optimistic end of the prediction. */
   readonly objective: (prediction: Prediction) => number;
+  /** Orders configurations of equal objective, smaller first; without it fewer units, then the id decide. */
+  readonly tieBreak?: (prediction: Prediction) => number;
   readonly count: number;
   readonly seed: number;
   readonly signal: AbortSignal;
+  /** Most evaluations; a strategy that stops there says so in its certificate. Default: the strategy's own. */
+  readonly maxEvaluations?: number;
 }
 
 export interface SearchStrategy {

@@ -1,0 +1,97 @@
+import type { ChannelConfiguration, Prediction } from '../../compiler/contracts/index.ts';
+import type { Bound } from '../search/strategy.ts';
+import { resourceChoices } from '../space/choices.ts';
+import { minimumUnits, replicaRange } from '../space/partitions.ts';
+import type { Space } from '../space/space.ts';
+import { analyticParts, estimates } from './analytic.ts';
+import type { PredictorInput } from './input.ts';
+import { crosses, type NumericLayout, outside, undecided } from './layout.ts';
+import { freeHop, type HopPrice, hopPrice, replicaUsdPerHour } from './pricing.ts';
+import { serversFor } from './queueing.ts';
+
+export interface BoundInput extends PredictorInput {
+  readonly space: Space;
+  /** Must not fall when latency, cost or CPU rise. */
+  readonly objective: (prediction: Prediction) => number;
+}
+
+/**
+ * Admissible bound of the analytic predictor: nothing waits, hops between groups take the cheapest figure of any
+ * allowed protocol, hops with an undecided end are free, each group has the fewest replicas that carry its own CPU on
+ * the cheapest resources. Every one of these only gets worse as more is decided, and the objective is monotone, so a
+ * partition whose bound is above the best known objective cannot contain anything better.
+ */
+export function createAnalyticBound(input: BoundInput): Bound {
+  const { space, pricing } = input;
+  const parts = analyticParts(input);
+  const { compiled, model } = parts;
+  const index = new Map(compiled.components.map((name, i) => [name, i]));
+  const inSpace = new Set(space.components);
+  const cheapest = compiled.edges.map((edge) => componentwiseMinimum(space.protocols[edge.channel] ?? [space.defaults.protocol], input));
+  const cheapestUsd = (components: readonly string[]) =>
+    Math.min(...resourceChoices(space, components).map((choice) => replicaUsdPerHour(choice, pricing)));
+  // A group may still gain a member that allows less; every choice of a group is a choice of one of its members.
+  const anyUsd = space.components.length > 0 ? Math.min(...space.components.map((name) => cheapestUsd([name]))) : 0;
+  const fewestUnits = minimumUnits(space);
+  const gpuUsd = Object.values(space.serving).reduce((sum, options) => {
+    const prices = options.map((option) => {
+      const gpu = option.options.gpu;
+      return typeof gpu === 'string' ? option.replicas * (pricing.gpuHourUsd[gpu] ?? 0) : 0;
+    });
+    return sum + (prices.length > 0 ? Math.min(...prices) : 0);
+  }, 0);
+  const closed = Object.values(input.workload).some((arrivals) => arrivals.process === 'closed');
+
+  const unitOf = new Int32Array(compiled.components.length);
+  const hops: (HopPrice | null)[] = compiled.edges.map(() => null);
+  const unitIds: string[] = [];
+
+  return {
+    lower(groups, replicas) {
+      compiled.components.forEach((name, i) => {
+        unitOf[i] = inSpace.has(name) ? undecided : outside;
+      });
+      unitIds.length = groups.length;
+      groups.forEach((group, unit) => {
+        unitIds[unit] = '';
+        for (const name of group) {
+          const i = index.get(name);
+          if (i !== undefined) unitOf[i] = unit;
+        }
+      });
+      compiled.edges.forEach((edge, e) => {
+        hops[e] = crosses(unitOf, edge.from, edge.to) ? (cheapest[e] as HopPrice) : null;
+      });
+      const counts = new Int32Array(groups.length);
+      groups.forEach((group, unit) => {
+        counts[unit] = replicas?.[unit] ?? replicaRange(space, group).max;
+      });
+      // First with the most replicas: what cannot carry its load even so is out.
+      const layout: NumericLayout = { unitOf, unitIds, replicas: counts, hops };
+      const result = model.evaluate(layout, false);
+      if (!result.feasible) return Number.POSITIVE_INFINITY;
+      let usd = gpuUsd;
+      const complete = groups.reduce((sum, group) => sum + group.length, 0) === space.components.length;
+      groups.forEach((group, unit) => {
+        const range = replicaRange(space, group);
+        const load = (result.utilization[unit] as number) * (counts[unit] as number);
+        const fewest = replicas?.[unit] ?? Math.max(range.min, closed ? 1 : serversFor(load));
+        usd += fewest * (complete ? cheapestUsd(group) : anyUsd);
+      });
+      usd += Math.max(0, fewestUnits - groups.length) * anyUsd;
+      return input.objective({ configurationId: '', utilization: {}, ...estimates(parts, result, usd) });
+    },
+  };
+}
+
+function componentwiseMinimum(options: readonly ChannelConfiguration[], input: PredictorInput): HopPrice {
+  if (options.length === 0) return freeHop;
+  const prices = options.map((option) => hopPrice(input.prices, option));
+  const least = (pick: (price: HopPrice) => number) => Math.min(...prices.map(pick));
+  return {
+    latencyFixedMs: least((p) => p.latencyFixedMs),
+    latencyPerKbMs: least((p) => p.latencyPerKbMs),
+    cpuFixedMs: least((p) => p.cpuFixedMs),
+    cpuPerKbMs: least((p) => p.cpuPerKbMs),
+  };
+}

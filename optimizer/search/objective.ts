@@ -1,0 +1,74 @@
+import type { Prediction } from '../../compiler/contracts/index.ts';
+import type { ScenarioConfig } from '../../scenarios/schema.ts';
+
+export type ObjectiveConfig = ScenarioConfig['objective'];
+
+type End = 'point' | 'low' | 'high';
+/** Standard normal quantiles at 90, 95 and 99 %, to read other percentiles off the predicted p50 and p95. */
+const z = { p90: 1.2816, p95: 1.6449, p99: 2.3263 } as const;
+
+/**
+ * Value of one metric of a prediction, smaller is better; null for what no predictor says (error rate, completion,
+ * first token, gap, throughput). `cost` is USD per 1000 requests, `cpu` CPU-seconds per request, latencies are ms. Over several classes a latency is
+ * the geometric mean, so that a slow class does not drown a fast one.
+ *
+ * p90 and p99 are read off the line through p50 and p95 on a normal quantile scale.
+ */
+export function metricOf(prediction: Prediction, metric: string, requestClass?: string, end: End = 'point'): number | null {
+  if (metric === 'cost') return prediction.usdPer1000Requests[end];
+  if (metric === 'cpu') return prediction.cpuMsPerRequest[end] / 1000;
+  const [family, statistic] = metric.split('.');
+  if (family !== 'latency' || statistic === undefined) return null;
+  const names = requestClass === undefined ? Object.keys(prediction.classes) : [requestClass];
+  let logs = 0;
+  let n = 0;
+  for (const name of names) {
+    const value = latencyOf(prediction, name, statistic, end);
+    if (value === null) continue;
+    logs += Math.log(Math.max(1e-9, value));
+    n++;
+  }
+  return n > 0 ? Math.exp(logs / n) : null;
+}
+
+function latencyOf(prediction: Prediction, requestClass: string, statistic: string, end: End): number | null {
+  const predicted = prediction.classes[requestClass];
+  if (!predicted) return null;
+  if (statistic === 'mean') return predicted.meanMs[end];
+  const [p50, p95] = [predicted.p50Ms[end], predicted.p95Ms[end]];
+  if (statistic === 'p50') return p50;
+  if (statistic === 'p95') return p95;
+  const share = (statistic === 'p90' ? z.p90 : z.p99) / z.p95;
+  return p50 + Math.max(0, p95 - p50) * share;
+}
+
+/** Limits of the scenario that a prediction breaks even at its optimistic end. */
+export function brokenLimits(prediction: Prediction, objective: Pick<ObjectiveConfig, 'slo'>): readonly string[] {
+  const broken: string[] = [];
+  for (const limit of objective.slo) {
+    const classes = limit.class === undefined ? Object.keys(prediction.classes) : [limit.class];
+    for (const name of classes) {
+      const low = metricOf(prediction, limit.metric, name, 'low');
+      if (low !== null && limit.max !== undefined && low > limit.max) broken.push(`${limit.metric} of ${name}`);
+    }
+  }
+  return broken;
+}
+
+/** A value to minimize for one metric: infinity when the load cannot be carried or a limit is broken at the optimistic end. */
+export function metricObjective(prediction: Prediction, metric: string, objective: Pick<ObjectiveConfig, 'slo'>): number {
+  if (!prediction.feasible || brokenLimits(prediction, objective).length > 0) return Number.POSITIVE_INFINITY;
+  // What cannot be predicted goes with the mean latency: waiting and failing have the same causes.
+  return metricOf(prediction, metric) ?? metricOf(prediction, 'latency.mean') ?? Number.POSITIVE_INFINITY;
+}
+
+/** Value of the scenario's first metric, see `metricObjective`. */
+export const objectiveOf = (prediction: Prediction, objective: Pick<ObjectiveConfig, 'minimize' | 'slo'>): number =>
+  metricObjective(prediction, objective.minimize[0] ?? 'cost', objective);
+
+/** What decides between configurations of equal objective: latency where money or CPU is minimized, else money. */
+export function tieBreakOf(prediction: Prediction, objective: Pick<ObjectiveConfig, 'minimize'>): number {
+  const first = objective.minimize[0] ?? 'cost';
+  const second = objective.minimize[1] ?? (first === 'cost' || first === 'cpu' ? 'latency.p95' : 'cost');
+  return metricOf(prediction, second) ?? 0;
+}

@@ -1,0 +1,205 @@
+import {
+  type ChannelConfiguration,
+  componentsOf,
+  type ErrorCode,
+  edgesOf,
+  type LayoutDefaults,
+  type Literal,
+  type Problem,
+  type Resources,
+  type ServingConfiguration,
+  type TargetTraits,
+  type Workflow,
+} from '../../compiler/contracts/index.ts';
+import { didYouMean as suggest } from '../../compiler/contracts/suggest.ts';
+import type { ScenarioConfig } from '../../scenarios/schema.ts';
+import { itemsOf, minimumUnits } from './partitions.ts';
+import type { Space } from './space.ts';
+
+export interface SpaceInput {
+  readonly workflow: Workflow;
+  readonly config: Pick<ScenarioConfig, 'search' | 'baseline'>;
+  readonly targetTraits: TargetTraits;
+  /** Ids of all protocols that may be named. */
+  readonly protocolIds: readonly string[];
+  readonly defaults: LayoutDefaults;
+}
+
+/**
+ * The search space the scenario describes for this workflow and target, and everything that is wrong with the
+ * description. With an error among the problems the space is still returned, built from what could be understood.
+ *
+ * Components of mobility `external` are not in it: they are measured, never placed. Where the scenario says nothing,
+ * units have one replica, channels keep the baseline's protocol and resources stay as they are.
+ */
+export function buildSpace(input: SpaceInput): { readonly space: Space; readonly problems: readonly Problem[] } {
+  const { workflow, config, defaults } = input;
+  const { search } = config;
+  const problems: Problem[] = [];
+  const external = new Set([...workflow.agents, ...workflow.toolServers].filter((c) => c.mobility === 'external').map((c) => c.name));
+  const components = componentsOf(workflow).filter((name) => !external.has(name));
+  const channels = [...new Set(edgesOf(workflow).map((edge) => edge.channel))].sort();
+
+  const add = (code: ErrorCode, message: string, rest: Partial<Problem> = {}) =>
+    problems.push({ code, severity: 'error', message, ...rest });
+  const known = (code: ErrorCode, what: string, name: string, where: string, allowed: readonly string[]) => {
+    if (allowed.includes(name)) return true;
+    const didYouMean = suggest(name, allowed);
+    add(code, `${where} names the ${what} ${name}, which the workflow does not have`, {
+      allowed,
+      ...(didYouMean ? { didYouMean } : {}),
+    });
+    return false;
+  };
+  const knownComponent = (name: string, where: string) => {
+    if (!external.has(name)) return known('DMAS_CFG_UNKNOWN_AGENT', 'component', name, where, components);
+    add('DMAS_CFG_CONTRADICTION', `${where} names ${name}, which is external and never deployed`, {
+      fix: `Remove ${name} from ${where}, or let it be moved in the workflow.`,
+    });
+    return false;
+  };
+
+  for (const [name, range] of Object.entries(search.replicas)) {
+    if (name !== 'default') knownComponent(name, 'search.replicas');
+    if (range.min > range.max)
+      add('DMAS_CFG_CONTRADICTION', `search.replicas.${name} asks for at least ${range.min} and at most ${range.max} replicas`);
+  }
+  for (const name of Object.keys(search.resources)) if (name !== 'default') knownComponent(name, 'search.resources');
+  for (const name of Object.keys(search.protocols))
+    if (name !== 'default') known('DMAS_CFG_UNKNOWN_CHANNEL', 'channel', name, 'search.protocols', channels);
+  for (const choice of Object.values(search.protocols).flat()) checkProtocol(choice, input.protocolIds, add);
+  const keepKnown = (sets: readonly (readonly string[])[], where: string) =>
+    sets.map((set) => [...new Set(set)].filter((name) => knownComponent(name, where))).filter((set) => set.length > 1);
+  const together = keepKnown(search.together, 'search.together');
+  const apart = keepKnown(search.apart, 'search.apart');
+
+  const replicas = Object.fromEntries(
+    components.map((name) => [name, search.replicas[name] ?? search.replicas.default ?? { min: 1, max: 1 }]),
+  );
+  const protocols = Object.fromEntries(
+    channels.map((id) => {
+      const choices = search.protocols[id] ?? search.protocols.default ?? [config.baseline.channels[id] ?? defaults.protocol];
+      return [id, distinct(choices)];
+    }),
+  );
+  const space: Space = {
+    workflow,
+    components,
+    together,
+    apart,
+    maxUnits: search.maxUnits ?? Math.max(1, components.length),
+    replicas,
+    protocols,
+    resources: enforceable(input, components, add),
+    serving: servingChoices(input, add),
+    defaults,
+  };
+  if (!problems.some((problem) => problem.severity === 'error')) problems.push(...contradictions(space));
+  return { space, problems };
+}
+
+function checkProtocol(
+  choice: ChannelConfiguration,
+  protocolIds: readonly string[],
+  add: (code: ErrorCode, message: string, rest?: Partial<Problem>) => void,
+): void {
+  if (protocolIds.includes(choice.protocol)) return;
+  const didYouMean = suggest(choice.protocol, protocolIds);
+  add('DMAS_CFG_UNKNOWN_PROTOCOL', `search.protocols names the protocol ${choice.protocol}, which does not exist`, {
+    allowed: protocolIds,
+    ...(didYouMean ? { didYouMean } : {}),
+  });
+}
+
+const distinct = <T>(choices: readonly T[]): readonly T[] => [
+  ...new Map(choices.map((choice) => [JSON.stringify(choice), choice])).values(),
+];
+
+/** A limit the target cannot enforce changes the bill but not the behaviour, so searching it would only find the cheapest lie. */
+function enforceable(
+  input: SpaceInput,
+  components: readonly string[],
+  add: (code: ErrorCode, message: string, rest?: Partial<Problem>) => void,
+): { readonly [component: string]: readonly Resources[] } {
+  const { enforces } = input.targetTraits;
+  const out: Record<string, readonly Resources[]> = {};
+  const listed = input.config.search.resources;
+  for (const [name, choices] of Object.entries(listed)) {
+    if (new Set(choices.map((choice) => choice.vcpu)).size > 1 && !enforces.vcpu)
+      add('DMAS_CFG_UNENFORCEABLE', `search.resources.${name} searches vcpu, which this target does not limit`, {
+        fix: 'Keep one vcpu value, or choose a target that limits it.',
+      });
+    if (new Set(choices.map((choice) => choice.memoryMb)).size > 1 && !enforces.memory)
+      add('DMAS_CFG_UNENFORCEABLE', `search.resources.${name} searches memoryMb, which this target does not limit`, {
+        fix: 'Keep one memoryMb value, or choose a target that limits it.',
+      });
+  }
+  for (const name of components) {
+    const choices = listed[name] ?? listed.default;
+    if (choices) out[name] = distinct(choices);
+  }
+  return out;
+}
+
+function servingChoices(
+  input: SpaceInput,
+  add: (code: ErrorCode, message: string, rest?: Partial<Problem>) => void,
+): { readonly [model: string]: readonly ServingConfiguration[] } {
+  const out: Record<string, readonly ServingConfiguration[]> = {};
+  for (const [model, present] of Object.entries(input.defaults.serving)) out[model] = [present];
+  for (const [model, listed] of Object.entries(input.config.search.serving)) {
+    const present = input.defaults.serving[model];
+    if (!input.workflow.models.includes(model)) {
+      const didYouMean = suggest(model, input.workflow.models);
+      add('DMAS_CFG_UNKNOWN_MODEL', `search.serving names the model ${model}, which no agent uses`, {
+        allowed: input.workflow.models,
+        ...(didYouMean ? { didYouMean } : {}),
+      });
+      continue;
+    }
+    if (!present) {
+      add('DMAS_CFG_UNENFORCEABLE', `search.serving names the model ${model}, which is not served by this deployment`, {
+        fix: 'Bind it to a backend that is deployed with the application, or remove it from the search.',
+      });
+      continue;
+    }
+    let choices: ServingConfiguration[] = [present];
+    for (const [option, values] of Object.entries(listed)) {
+      choices = choices.flatMap((choice) => values.map((value) => withOption(choice, option, value)));
+    }
+    out[model] = distinct(choices);
+  }
+  return out;
+}
+
+const withOption = (choice: ServingConfiguration, option: string, value: Literal): ServingConfiguration =>
+  option === 'replicas' && typeof value === 'number'
+    ? { ...choice, replicas: value }
+    : { ...choice, options: { ...choice.options, [option]: value } };
+
+function contradictions(space: Space): readonly Problem[] {
+  const problems: Problem[] = [];
+  const add = (message: string, fix: string) => problems.push({ code: 'DMAS_CFG_CONTRADICTION', severity: 'error', message, fix });
+  const { items } = itemsOf(space);
+  const pinned = new Set(
+    [...space.workflow.agents, ...space.workflow.toolServers].filter((c) => c.mobility === 'replicasOnly').map((c) => c.name),
+  );
+  for (const item of items) {
+    for (const set of space.apart) {
+      const both = set.filter((name) => item.components.includes(name));
+      if (both.length > 1)
+        add(`${both.join(' and ')} must share a unit (search.together) and may not (search.apart)`, 'Remove one of the two.');
+    }
+    const alone = item.components.find((name) => pinned.has(name));
+    if (item.components.length > 1 && alone !== undefined)
+      add(`${alone} keeps a unit of its own (replicasOnly), but search.together joins it with others`, 'Remove it from search.together.');
+    if (item.replicas.min > item.replicas.max)
+      add(
+        `${item.components.join(' and ')} must share a unit, but no number of replicas is allowed for all of them`,
+        'Make their ranges in search.replicas overlap.',
+      );
+  }
+  if (problems.length === 0 && minimumUnits(space) > space.maxUnits)
+    add(`no layout keeps apart what must be apart within ${space.maxUnits} units`, 'Raise search.maxUnits or relax search.apart.');
+  return problems;
+}

@@ -1,0 +1,134 @@
+import {
+  type ChannelConfiguration,
+  type Configuration,
+  canonicalConfiguration,
+  edgesOf,
+  type Resources,
+  type ServingConfiguration,
+  type UnitConfiguration,
+  unitId,
+} from '../../compiler/contracts/index.ts';
+import { replicaRange } from './partitions.ts';
+import type { Space } from './space.ts';
+
+/** Resources a unit of these components may have: what any of them lists, else the default. */
+export function resourceChoices(space: Space, components: readonly string[]): readonly Resources[] {
+  const listed = components.flatMap((name) => space.resources[name] ?? []);
+  const distinct = new Map(listed.map((choice) => [`${choice.vcpu}/${choice.memoryMb}`, choice]));
+  return distinct.size > 0 ? [...distinct.values()] : [space.defaults.resources];
+}
+
+/** Channels with at least one edge between two groups, or from or to a component that is in no group (external). */
+export function crossingChannels(space: Space, groups: readonly (readonly string[])[]): readonly string[] {
+  const groupOf = new Map(groups.flatMap((group, index) => group.map((name) => [name, index] as const)));
+  const crossing = new Set<string>();
+  for (const edge of edgesOf(space.workflow)) {
+    const [from, to] = [groupOf.get(edge.from), groupOf.get(edge.to)];
+    if (from === undefined || to === undefined || from !== to) crossing.add(edge.channel);
+  }
+  return [...crossing].sort();
+}
+
+/** What may be chosen once the partition is fixed: one list per decision. */
+export interface Choices {
+  readonly replicas: readonly { readonly min: number; readonly max: number }[];
+  readonly resources: readonly (readonly Resources[])[];
+  /** Only channels that cross units; the others keep the default, so that equal layouts have one name. */
+  readonly channels: readonly { readonly id: string; readonly options: readonly ChannelConfiguration[] }[];
+  readonly serving: readonly { readonly model: string; readonly options: readonly ServingConfiguration[] }[];
+}
+
+export function choicesOf(space: Space, groups: readonly (readonly string[])[]): Choices {
+  return {
+    replicas: groups.map((group) => replicaRange(space, group)),
+    resources: groups.map((group) => resourceChoices(space, group)),
+    channels: crossingChannels(space, groups).map((id) => ({ id, options: space.protocols[id] ?? [space.defaults.protocol] })),
+    serving: Object.entries(space.serving).map(([model, options]) => ({ model, options })),
+  };
+}
+
+/** One pick per decision of `Choices`, as indexes (replicas as counts). */
+export interface Pick {
+  readonly replicas: readonly number[];
+  readonly resources: readonly number[];
+  readonly channels: readonly number[];
+  readonly serving: readonly number[];
+}
+
+/** The configuration that a partition and a pick stand for, in canonical form. */
+export function configurationOf(space: Space, groups: readonly (readonly string[])[], choices: Choices, pick: Pick): Configuration {
+  const units: UnitConfiguration[] = groups.map((group, index) => ({
+    id: unitId(group),
+    components: group,
+    replicas: pick.replicas[index] ?? 1,
+    resources: choices.resources[index]?.[pick.resources[index] ?? 0] ?? space.defaults.resources,
+  }));
+  const channels: Record<string, ChannelConfiguration> = {};
+  for (const edge of edgesOf(space.workflow)) channels[edge.channel] = defaultProtocol(space, edge.channel);
+  choices.channels.forEach((channel, index) => {
+    channels[channel.id] = channel.options[pick.channels[index] ?? 0] ?? defaultProtocol(space, channel.id);
+  });
+  const serving: Record<string, ServingConfiguration> = { ...space.defaults.serving };
+  choices.serving.forEach((model, index) => {
+    const chosen = model.options[pick.serving[index] ?? 0];
+    if (chosen) serving[model.model] = chosen;
+  });
+  return canonicalConfiguration({ schemaVersion: 1, units, channels, serving });
+}
+
+export const defaultProtocol = (space: Space, channel: string): ChannelConfiguration =>
+  space.protocols[channel]?.[0] ?? space.defaults.protocol;
+
+/** The pick with the fewest replicas and the first of every list. */
+export const firstPick = (choices: Choices): Pick => ({
+  replicas: choices.replicas.map((range) => range.min),
+  resources: choices.resources.map(() => 0),
+  channels: choices.channels.map(() => 0),
+  serving: choices.serving.map(() => 0),
+});
+
+/** All replica vectors of a partition, fewest first in each place. */
+export function* replicaVectors(choices: Choices): Generator<readonly number[]> {
+  const vector = choices.replicas.map((range) => range.min);
+  while (true) {
+    yield [...vector];
+    let place = vector.length - 1;
+    while (place >= 0 && vector[place] === choices.replicas[place]?.max) {
+      vector[place] = choices.replicas[place]?.min ?? 1;
+      place--;
+    }
+    if (place < 0) return;
+    vector[place] = (vector[place] ?? 0) + 1;
+  }
+}
+
+/** All picks with the given replicas. */
+export function* picksWith(choices: Choices, replicas: readonly number[]): Generator<Pick> {
+  const sizes = [
+    ...choices.resources.map((list) => list.length),
+    ...choices.channels.map((channel) => channel.options.length),
+    ...choices.serving.map((model) => model.options.length),
+  ];
+  const [a, b] = [choices.resources.length, choices.resources.length + choices.channels.length];
+  const index = sizes.map(() => 0);
+  while (true) {
+    yield { replicas, resources: index.slice(0, a), channels: index.slice(a, b), serving: index.slice(b) };
+    let place = index.length - 1;
+    while (place >= 0 && (index[place] ?? 0) + 1 >= (sizes[place] ?? 1)) {
+      index[place] = 0;
+      place--;
+    }
+    if (place < 0) return;
+    index[place] = (index[place] ?? 0) + 1;
+  }
+}
+
+/** Number of configurations of one partition. */
+export function choiceCount(choices: Choices): number {
+  let count = 1;
+  for (const range of choices.replicas) count *= Math.max(0, range.max - range.min + 1);
+  for (const list of choices.resources) count *= list.length;
+  for (const channel of choices.channels) count *= channel.options.length;
+  for (const model of choices.serving) count *= model.options.length;
+  return count;
+}
