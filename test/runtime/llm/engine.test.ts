@@ -92,7 +92,7 @@ describe('serving engine', () => {
             .sort((a, b) => a - b),
         ).toEqual(list.map((_, index) => index));
         expect(events.filter((event) => event.kind === 'firstToken')).toHaveLength(list.length);
-        events.forEach((event, index) => expect(event.atMs).toBeGreaterThanOrEqual(events[index - 1]?.atMs ?? 0));
+        for (const [index, event] of events.entries()) expect(event.atMs).toBeGreaterThanOrEqual(events[index - 1]?.atMs ?? 0);
         for (const event of finished(events)) {
           const request = list[Number(event.id)] as Arrival;
           expect(event.queuedMs).toBeGreaterThanOrEqual(0);
@@ -150,7 +150,7 @@ describe('serving engine', () => {
         const together = list.map((request) => ({ ...request, atMs: 0 }));
         const before = simulateArrivals(engineParams, together);
         const after = simulateArrivals(engineParams, [...together, { ...more, atMs: 0 }]);
-        before.forEach((timing, index) => expect(after[index]?.totalMs).toBeGreaterThanOrEqual(timing.totalMs - 1e-6));
+        for (const [index, { totalMs }] of before.entries()) expect(after[index]?.totalMs).toBeGreaterThanOrEqual(totalMs - 1e-6);
       }),
       { numRuns: 100 },
     );
@@ -161,7 +161,7 @@ describe('serving engine', () => {
       fc.property(anyParams, arrivals, (engineParams, list) => {
         const sorted = [...list].sort((a, b) => a.atMs - b.atMs);
         const starts = simulateArrivals(engineParams, sorted).map((timing, index) => (sorted[index]?.atMs ?? 0) + timing.queuedMs);
-        starts.forEach((start, index) => expect(start).toBeGreaterThanOrEqual((starts[index - 1] ?? 0) - 1e-9));
+        for (const [index, start] of starts.entries()) expect(start).toBeGreaterThanOrEqual((starts[index - 1] ?? 0) - 1e-9);
       }),
       { numRuns: 100 },
     );
@@ -171,7 +171,7 @@ describe('serving engine', () => {
     fc.assert(
       fc.property(anyParams, arrivals, fc.integer({ min: 0, max: 300 }), (engineParams, list, cancelAtMs) => {
         const engine = createEngine(engineParams);
-        list.forEach((request, index) => engine.submit({ ...request, atMs: 0, id: String(index) }));
+        for (const [index, request] of list.entries()) engine.submit({ ...request, atMs: 0, id: String(index) });
         const events = engine.advanceTo(cancelAtMs);
         engine.cancel('0', cancelAtMs);
         const rest = engine.advanceTo(Infinity);
