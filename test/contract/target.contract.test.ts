@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Plan } from '../../compiler/contracts/index.ts';
+import { stateDirVariable } from '../../runtime/targets/process/lease.ts';
 import { processTarget } from '../../runtime/targets/process.ts';
 import type { Deployment, DeployRequest, Target, TargetDescriptor } from '../../runtime/targets/target.ts';
 import {
@@ -38,6 +39,11 @@ const subjects: Subject[] = [
     remains: async ({ folder }) => processesMentioning(folder).map((pid) => `process ${pid}`),
   },
 ];
+
+// Leases of these tests, not of this user.
+const registry = temporaryFolder();
+process.env[stateDirVariable] = registry;
+afterAll(() => rmSync(registry, { recursive: true, force: true }));
 
 const sketches: readonly UnitSketch[] = [
   { id: 'a', ingress: true, calls: ['b'], secrets: ['SECRET_OF_A'] },

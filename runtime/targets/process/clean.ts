@@ -1,6 +1,6 @@
 import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isRunning, type LeaseRecord, leaseVariable, ownerState, readLeases } from './lease.ts';
+import { abandonedDrafts, isRunning, type LeaseRecord, leaseVariable, ownerState, readLeases } from './lease.ts';
 import { processesWithEnvironment, signalGroup, signalProcess, startToken } from './procfs.ts';
 
 const killedWithinMs = 5_000;
@@ -23,6 +23,7 @@ export async function cleanProcesses(): Promise<string[]> {
       removed.push(leftover.line);
     }
   }
+  for (const draft of abandonedDrafts()) rmSync(draft, { force: true });
   return removed;
 }
 

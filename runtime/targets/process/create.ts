@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
-import { type SuperviseSettings, superviseDeployment } from '../supervise/deployment.ts';
+import { superviseDeployment } from '../supervise/deployment.ts';
+import type { SuperviseSettings } from '../supervise/supervisor.ts';
 import type { Target } from '../target.ts';
 import { checkProcessTarget } from './check.ts';
 import { cleanProcesses, processLeftovers } from './clean.ts';

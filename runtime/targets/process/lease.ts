@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fail } from '../../../compiler/contracts/index.ts';
@@ -10,6 +10,9 @@ export const stateDirVariable = 'DMAS_OPT_STATE_DIR';
 /** In the environment of everything a lease covers. */
 export const leaseVariable = 'DMAS_LEASE';
 const suffix = '.lease';
+const draftSuffix = '.new';
+/** A lease is written in an instant; a draft older than this has no writer. */
+const draftAgeMs = 60_000;
 
 /** Names one process for ever on one machine; a pid alone may be reused. */
 export interface ProcessIdentity {
@@ -77,8 +80,8 @@ export function takeLease(deploymentId: string, paths: readonly string[]): Lease
   const file = join(registryFolder(), `${id}${suffix}`);
   const header = { schemaVersion: 1, id, deploymentId, owner: thisOwner(), paths };
   // Renamed into place, so that a lease is either whole or absent.
-  writeFileSync(`${file}.new`, `${JSON.stringify(header)}\n`, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
+  writeFileSync(`${file}${draftSuffix}`, `${JSON.stringify(header)}\n`, { mode: 0o600 });
+  renameSync(`${file}${draftSuffix}`, file);
   const append = (line: object) => appendFileSync(file, `${JSON.stringify(line)}\n`);
   return {
     id,
@@ -90,6 +93,16 @@ export function takeLease(deploymentId: string, paths: readonly string[]): Lease
     owns: (path) => append({ path }),
     release: () => rmSync(file, { force: true }),
   };
+}
+
+/** Files of leases whose writer died before they were in place; nothing was started under them. */
+export function abandonedDrafts(): string[] {
+  const folder = registryFolder();
+  return readdirSync(folder)
+    .map((name) => join(folder, name))
+    .filter(
+      (file) => file.endsWith(draftSuffix) && Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) > draftAgeMs,
+    );
 }
 
 /** All leases, whoever owns them. Unreadable ones are left out. */
