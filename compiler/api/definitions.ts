@@ -63,7 +63,7 @@ export interface AgentContext<Calls extends AgentRef = AgentRef, Topics extends 
   readonly log: (message: string) => void;
 }
 
-export type ChunkOf<R extends AgentRef> = R['chunk'] extends Schema ? z.output<R['chunk']> : unknown;
+export type ChunkOf<R extends AgentRef> = z.output<NonNullable<R['chunk']>>;
 
 export interface CallOptions {
   readonly timeoutMs?: number;

@@ -1,0 +1,58 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { BindAddress, Peers } from '../../compiler/contracts/binding.ts';
+import { toCallError } from '../../compiler/contracts/call-errors.ts';
+import { parseJson, type RunningServer, readBody, sendError, sendJson, startServer } from './http-server.ts';
+
+/** What a target may ask of a process. Absent ones answer 404. */
+export interface ControlHandlers {
+  /** Why it cannot serve yet; empty when it can. */
+  readonly missing: () => readonly string[];
+  readonly peers: (peers: Peers) => void;
+  readonly sampling?: (ratio: number) => void;
+  readonly flush?: () => Promise<void>;
+  readonly drain: () => Promise<boolean>;
+  readonly stats: () => unknown;
+}
+
+/**
+ * The control address of a process: `GET /healthz`, `/readyz`, `/stats`; `PUT /peers`, `/sampling`; `POST /flush`, `/drain`.
+ */
+export function startControl(at: BindAddress, handlers: ControlHandlers): Promise<RunningServer> {
+  const routes: { readonly [route: string]: (request: IncomingMessage, response: ServerResponse) => Promise<void> | void } = {
+    'GET /healthz': (_, response) => sendJson(response, 200, { ok: true }),
+    'GET /readyz': (_, response) => {
+      const missing = handlers.missing();
+      sendJson(response, missing.length === 0 ? 200 : 503, { ready: missing.length === 0, missing });
+    },
+    'GET /stats': (_, response) => sendJson(response, 200, handlers.stats()),
+    'PUT /peers': async (request, response) => {
+      handlers.peers(parseJson(await readBody(request)) as Peers);
+      sendJson(response, 200, { missing: handlers.missing() });
+    },
+    'PUT /sampling': async (request, response) => {
+      const { ratio } = parseJson(await readBody(request)) as { ratio?: unknown };
+      if (handlers.sampling === undefined || typeof ratio !== 'number' || !(ratio >= 0 && ratio <= 1)) {
+        sendError(response, { code: 'invalid', message: 'send {"ratio": number from 0 to 1}' });
+        return;
+      }
+      handlers.sampling(ratio);
+      sendJson(response, 200, { ratio });
+    },
+    'POST /flush': async (_, response) => {
+      await handlers.flush?.();
+      sendJson(response, 200, { flushed: true });
+    },
+    'POST /drain': async (_, response) => sendJson(response, 200, { drained: await handlers.drain() }),
+  };
+  return startServer(at, (request, response) => {
+    const route = routes[`${request.method} ${request.url}`];
+    if (route === undefined) {
+      request.resume();
+      sendError(response, { code: 'unknown', message: `${request.method} ${request.url} is not known` });
+      return;
+    }
+    Promise.resolve()
+      .then(() => route(request, response))
+      .catch((error) => sendError(response, toCallError(error).value));
+  });
+}

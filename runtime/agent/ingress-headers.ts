@@ -1,0 +1,8 @@
+/** Request headers of the ingress protocol; the load driver uses the same names (profiler/load/job.ts). */
+export const ingressHeaders = {
+  class: 'x-dmas-class',
+  session: 'x-dmas-session',
+  block: 'x-dmas-block',
+  deadlineMs: 'x-dmas-deadline-ms',
+  request: 'x-dmas-request',
+} as const;

@@ -1,0 +1,99 @@
+import { SpanKind } from '@opentelemetry/api';
+import { httpUrl, type Peers } from '../../compiler/contracts/binding.ts';
+import { CallError, toCallError } from '../../compiler/contracts/call-errors.ts';
+import type { PlannedModel } from '../../compiler/contracts/plan.ts';
+import { attr, spanName } from '../../compiler/contracts/trace-attributes.ts';
+import type { ChatModel, ChatReply, ChatRequest, LlmBackend } from '../llm/backend.ts';
+import { lessBusyOfTwo } from './replicas.ts';
+import type { Scope } from './scope.ts';
+import { endSpan, type Tracing } from './tracing.ts';
+
+interface Server {
+  readonly url: string;
+  readonly chat: ChatModel;
+  outstanding: number;
+}
+
+interface Binding {
+  readonly name: string;
+  readonly model: PlannedModel;
+  readonly backend: LlmBackend;
+  servers: Server[];
+}
+
+/** The models of this unit's agents, each with the servers behind it. */
+export class Models {
+  readonly #tracing: Tracing;
+  readonly #bindings: ReadonlyMap<string, Binding>;
+
+  constructor(models: { readonly [name: string]: PlannedModel }, backends: ReadonlyMap<string, LlmBackend>, tracing: Tracing) {
+    this.#tracing = tracing;
+    const bindings = Object.entries(models).map(([name, model]) => {
+      const backend = backends.get(model.backend);
+      if (backend === undefined) throw new RangeError(`model ${name}: backend ${model.backend} is not in this unit`);
+      const urls = isService(model) ? [] : [model.address];
+      return [name, { name, model, backend, servers: urls.map((url) => connect(model, backend, url)) }] as const;
+    });
+    this.#bindings = new Map(bindings);
+  }
+
+  /** Where the model servers are that we deploy. */
+  update(peers: Peers): void {
+    for (const binding of this.#bindings.values()) {
+      const replicas = isService(binding.model) ? peers[binding.model.address] : undefined;
+      if (replicas === undefined) continue;
+      const known = new Map(binding.servers.map((server) => [server.url, server]));
+      binding.servers = replicas.map(({ at }) => known.get(httpUrl(at)) ?? connect(binding.model, binding.backend, httpUrl(at)));
+    }
+  }
+
+  missing(): string[] {
+    return [...this.#bindings.values()].filter(({ servers }) => servers.length === 0).map(({ model }) => model.address);
+  }
+
+  /**
+   * One model call, on the less busy of two servers.
+   *
+   * @throws CallError
+   */
+  async chat(name: string, request: ChatRequest, scope: Scope, emit?: (text: string) => void): Promise<ChatReply> {
+    const binding = this.#bindings.get(name);
+    const server = lessBusyOfTwo(binding?.servers ?? []);
+    if (binding === undefined) throw new CallError({ code: 'unknown', message: `model ${name} is not bound in this unit` });
+    if (server === undefined) throw new CallError({ code: 'unavailable', message: `no server of model ${name} is known` });
+    const span = this.#tracing.start(scope.trace, spanName.chat(name), SpanKind.CLIENT);
+    server.outstanding++;
+    try {
+      const reply = await scope.cancellation.race(server.chat.chat(request, scope.cancellation.signal, emit));
+      if (span !== undefined) endSpan(span, undefined, { ...modelAttributes(binding), ...replyAttributes(reply) });
+      return reply;
+    } catch (thrown) {
+      const error = toCallError(thrown);
+      if (span !== undefined) endSpan(span, error, modelAttributes(binding));
+      throw error;
+    } finally {
+      server.outstanding--;
+    }
+  }
+}
+
+function connect(model: PlannedModel, backend: LlmBackend, url: string): Server {
+  return { url, chat: backend.connect(model, url, model.secret === undefined ? undefined : process.env[model.secret]), outstanding: 0 };
+}
+
+const isService = (model: PlannedModel) => model.address.startsWith('service://');
+
+const modelAttributes = ({ name, model }: Binding) => ({
+  [attr.operation]: 'chat',
+  [attr.provider]: model.backend,
+  [attr.requestModel]: name,
+  [attr.responseModel]: model.model,
+});
+
+const replyAttributes = ({ usage, firstChunkMs, queueMs }: ChatReply) => ({
+  [attr.tokensIn]: usage.tokensIn,
+  [attr.tokensOut]: usage.tokensOut,
+  [attr.tokensCached]: usage.tokensCached,
+  [attr.timeToFirstChunkS]: firstChunkMs / 1000,
+  ...(queueMs === undefined ? {} : { [attr.queueMs]: queueMs }),
+});

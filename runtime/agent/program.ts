@@ -1,0 +1,67 @@
+import type {
+  AgentRef,
+  CodeAgent,
+  CodeTool,
+  GraphAgent,
+  Implementation,
+  LlmAgent,
+  ToolRef,
+  ToolServerDefinition,
+  TopicRef,
+} from '../../compiler/api/definitions.ts';
+import { brand } from '../../compiler/api/definitions.ts';
+import type { PlannedIngress, PlannedUnit } from '../../compiler/contracts/plan.ts';
+import type { LlmBackendDescriptor } from '../llm/backend.ts';
+import type { ProtocolDescriptor } from '../protocols/protocol.ts';
+import type { StateStoreDescriptor } from '../state/store.ts';
+
+/** All that a generated entry hands to `startUnit`: the code of one unit and the part of the plan it needs. */
+export interface UnitProgram {
+  readonly application: string;
+  readonly unit: PlannedUnit;
+  readonly ingress: PlannedIngress;
+  /** Implementations of the unit's agents and of the tools that run in it (local tools included). */
+  readonly parts: readonly Implementation[];
+  /** Every tool server this unit hosts or calls: the contracts, so that a tool can be found by its name. */
+  readonly toolServers: readonly ToolServerDefinition[];
+  /** Topics this unit publishes or subscribes to. */
+  readonly topics: readonly TopicRef[];
+  readonly entry: AgentRef | undefined;
+  readonly protocols: readonly ProtocolDescriptor[];
+  readonly backends: readonly LlmBackendDescriptor[];
+  readonly store: StateStoreDescriptor;
+  /** Graphs that start in this unit or have a node in it. */
+  readonly graphs: readonly GraphAgent[];
+}
+
+export type AgentPart = CodeAgent | LlmAgent | GraphAgent;
+
+/** The component name of the ingress: it calls the entry, and takes the messages of the completion topic. */
+export const ingressComponent = 'ingress';
+
+export function agentParts(program: UnitProgram): AgentPart[] {
+  const local = new Set(program.unit.agents);
+  const parts: AgentPart[] = [...program.parts, ...program.graphs].filter((part): part is AgentPart => part[brand] !== 'code-tool');
+  return [...new Map(parts.filter((part) => local.has(part.ref.name)).map((part) => [part.ref.name, part])).values()];
+}
+
+export function toolParts(program: UnitProgram): Map<string, CodeTool> {
+  const tools = program.parts.filter((part): part is CodeTool => part[brand] === 'code-tool');
+  return new Map(tools.map((tool) => [tool.ref.name, tool]));
+}
+
+/** The tool server that offers a tool; undefined for a local tool. */
+export function serverOf(program: UnitProgram, tool: string): ToolServerDefinition | undefined {
+  return program.toolServers.find((server) => server.tools.some((candidate) => candidate.name === tool));
+}
+
+/** Whom an agent may call, send to or stream from: the channels it declared. */
+export function declaredCalls(part: AgentPart): readonly AgentRef[] {
+  if (part[brand] === 'code-agent') return part.options.calls ?? [];
+  if (part[brand] === 'llm-agent') return part.options.agents ?? [];
+  return part.options.nodes;
+}
+
+export function declaredTools(part: AgentPart): readonly ToolRef[] {
+  return part[brand] === 'graph-agent' ? [] : (part.options.tools ?? []);
+}

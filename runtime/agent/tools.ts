@@ -1,0 +1,75 @@
+import { SpanKind } from '@opentelemetry/api';
+import type { CodeTool, ToolRef, ToolServerDefinition } from '../../compiler/api/definitions.ts';
+import { CallError, toCallError } from '../../compiler/contracts/call-errors.ts';
+import { attr, spanName } from '../../compiler/contracts/trace-attributes.ts';
+import { defaultConcurrency } from './agent-turn.ts';
+import { type Component, escaped } from './dispatch.ts';
+import { hop } from './hop.ts';
+import { requireJson } from './json-safe.ts';
+import { serverOf } from './program.ts';
+import type { Runtime } from './runtime.ts';
+import { check } from './schema-check.ts';
+import type { Scope } from './scope.ts';
+import { endSpan } from './tracing.ts';
+
+/** A tool server as a component: its concurrency limit is over all its tools. */
+export function toolServerComponent(runtime: () => Runtime, server: ToolServerDefinition, tools: ReadonlyMap<string, CodeTool>): Component {
+  const offered = new Set(server.tools.map((tool) => tool.name));
+  return {
+    name: server.name,
+    concurrency: server.options.concurrency ?? defaultConcurrency,
+    run: async (delivery, queueMs) => {
+      const { tool: name } = delivery;
+      const tool = name !== undefined && offered.has(name) ? tools.get(name) : undefined;
+      if (tool === undefined) throw unknownTool(name ?? '(none)', server.name);
+      const present = runtime();
+      const watch = present.activity.enter(delivery.scope.trace.context !== undefined);
+      try {
+        return await runTool(present, tool, delivery.body, delivery.scope, queueMs);
+      } catch (error) {
+        throw escaped(toCallError(error, server.name), server.name);
+      } finally {
+        present.activity.leave(watch);
+      }
+    },
+  };
+}
+
+/**
+ * Runs a tool for a component: on its server, wherever that is, or in place when its code travels with the caller.
+ *
+ * @throws CallError
+ */
+export async function useTool(runtime: Runtime, from: string, ref: ToolRef, input: unknown, scope: Scope): Promise<unknown> {
+  const server = serverOf(runtime.program, ref.name);
+  if (server !== undefined) {
+    const channel = `${from}->${server.name}`;
+    return hop(runtime, { from, to: server.name, channel, pattern: 'request', body: input, scope, tool: ref.name });
+  }
+  const tool = runtime.dispatcher.localTool(ref.name);
+  if (tool === undefined) throw unknownTool(ref.name, from);
+  requireJson(input, ref.name, 'input');
+  return runTool(runtime, tool, input, scope, 0);
+}
+
+async function runTool(runtime: Runtime, tool: CodeTool, body: unknown, scope: Scope, queueMs: number): Promise<unknown> {
+  const { name } = tool.ref;
+  const span = runtime.tracing.start(scope.trace, spanName.tool(name), SpanKind.INTERNAL);
+  span?.span.setAttributes({ [attr.operation]: 'execute_tool', [attr.toolName]: name, [attr.queueMs]: queueMs });
+  const { cancellation, requestId } = scope;
+  try {
+    const input = check(tool.ref.input, body, name, 'input');
+    const work = runtime.tracing.within(span, () => tool.run(input as never, { signal: cancellation.signal, requestId }));
+    const output = check(tool.ref.output, await cancellation.race(work), name, 'output') ?? null;
+    requireJson(output, name, 'output');
+    endSpan(span);
+    return output;
+  } catch (thrown) {
+    const error = toCallError(thrown, name);
+    endSpan(span, error);
+    throw error;
+  }
+}
+
+const unknownTool = (tool: string, component: string) =>
+  new CallError({ code: 'unknown', message: `there is no tool ${tool} for ${component}`, component });
