@@ -5,7 +5,7 @@ import { parseJson, toJsonBytes } from '../wire/body.ts';
 import { ChunkQueue } from '../wire/chunk-queue.ts';
 import { cancelledError, unavailableError } from '../wire/errors.ts';
 import { encodeMeta, maxRemainingMs } from '../wire/meta.ts';
-import { watchCall } from '../wire/outgoing.ts';
+import { OpenCalls, watchCall } from '../wire/outgoing.ts';
 import { addressOf, asIs, callPath, channelOptions, chunkTag, errorFrom, outputTag, patternKey, streamPath, targetKey } from './wire.ts';
 
 /** One HTTP/2 connection per callee replica; calls share it without waiting for each other. */
@@ -18,20 +18,28 @@ export function connectGrpc(at: BindAddress): Connection {
     'grpc.initial_reconnect_backoff_ms': 50,
     'grpc.max_reconnect_backoff_ms': 1000,
   });
+  const open = new OpenCalls();
   return {
-    call: (call) => unaryCall(client, call),
-    stream: (call) => streamCall(client, call),
-    close: async () => client.close(),
+    call: (call) => unaryCall(client, open, call),
+    stream: (call) => streamCall(client, open, call),
+    async close() {
+      open.close();
+      client.close();
+    },
   };
 }
 
-function unaryCall(client: Client, call: OutgoingCall): Promise<unknown> {
+function unaryCall(client: Client, open: OpenCalls, call: OutgoingCall): Promise<unknown> {
   return new Promise((resolve, reject) => {
     let running: ClientUnaryCall | undefined;
-    const release = watchCall(call, (error) => {
-      reject(error);
-      running?.cancel();
-    });
+    const release = watchCall(
+      call,
+      (error) => {
+        reject(error);
+        running?.cancel();
+      },
+      open,
+    );
     try {
       const { message, metadata } = encode(call);
       running = client.makeUnaryRequest<Buffer, Buffer>(
@@ -61,17 +69,21 @@ function unaryCall(client: Client, call: OutgoingCall): Promise<unknown> {
   });
 }
 
-async function* streamCall(client: Client, call: OutgoingCall): AsyncGenerator<unknown, unknown> {
+async function* streamCall(client: Client, open: OpenCalls, call: OutgoingCall): AsyncGenerator<unknown, unknown> {
   let running: ClientReadableStream<Buffer> | undefined;
   const queue = new ChunkQueue(
     64,
     () => running?.pause(),
     () => running?.resume(),
   );
-  const release = watchCall(call, (error) => {
-    queue.fail(error);
-    running?.cancel();
-  });
+  const release = watchCall(
+    call,
+    (error) => {
+      queue.fail(error);
+      running?.cancel();
+    },
+    open,
+  );
   try {
     const { message, metadata } = encode(call);
     running = client.makeServerStreamRequest<Buffer, Buffer>(streamPath, asIs, asIs, message, metadata, { deadline: deadlineOf(call) });

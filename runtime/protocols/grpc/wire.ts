@@ -75,7 +75,8 @@ export function errorFrom(
     }
   }
   const entry = Object.entries(statusOf).find(([, code]) => code === failure.code);
-  const code = (entry?.[0] ?? 'failed') as CallErrorCode;
+  // We told our caller of our own cancelling already, so this is the peer's transport resetting the call.
+  const code = failure.code === status.CANCELLED ? 'unavailable' : ((entry?.[0] ?? 'failed') as CallErrorCode);
   const details = failure.details ?? '';
   const neverStarted = code === 'unavailable' && neverConnected.test(details);
   return new CallError({

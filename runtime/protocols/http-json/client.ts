@@ -4,6 +4,7 @@ import type { Connection, OutgoingCall } from '../protocol.ts';
 import { parseJson } from '../wire/body.ts';
 import { ChunkQueue } from '../wire/chunk-queue.ts';
 import { cancelledError, unavailableError } from '../wire/errors.ts';
+import { OpenCalls } from '../wire/outgoing.ts';
 import { Exchange } from './exchange.ts';
 import { FrameReader } from './frames.ts';
 
@@ -25,19 +26,18 @@ export function connectHttp(at: BindAddress): Connection {
     bodyTimeout: 0,
     ...(tcp ? {} : { socketPath: at.path }),
   });
-  let closed = false;
+  const open = new OpenCalls();
   return {
-    call: (call) => unaryCall(pool, call),
-    stream: (call) => streamCall(pool, call),
+    call: (call) => unaryCall(pool, open, call),
+    stream: (call) => streamCall(pool, open, call),
     async close() {
-      if (closed) return;
-      closed = true;
-      await pool.destroy();
+      open.close();
+      if (!pool.destroyed) await pool.destroy();
     },
   };
 }
 
-function unaryCall(pool: Pool, call: OutgoingCall): Promise<unknown> {
+function unaryCall(pool: Pool, open: OpenCalls, call: OutgoingCall): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const end = (body: Buffer) => {
       const started = performance.now();
@@ -48,11 +48,11 @@ function unaryCall(pool: Pool, call: OutgoingCall): Promise<unknown> {
       }
       call.wire.serializeMs += performance.now() - started;
     };
-    new Exchange(call, { end, fail: reject }).start(pool);
+    new Exchange(call, { end, fail: reject }).start(pool, open);
   });
 }
 
-async function* streamCall(pool: Pool, call: OutgoingCall): AsyncGenerator<unknown, unknown> {
+async function* streamCall(pool: Pool, open: OpenCalls, call: OutgoingCall): AsyncGenerator<unknown, unknown> {
   const queue = new ChunkQueue(
     64,
     () => exchange.pause(),
@@ -67,7 +67,7 @@ async function* streamCall(pool: Pool, call: OutgoingCall): AsyncGenerator<unkno
     end: () => queue.fail(unavailableError(call.target, 'the stream broke off', false)),
     fail: (error) => queue.fail(error),
   });
-  exchange.start(pool);
+  exchange.start(pool, open);
   try {
     return yield* queue.drain();
   } finally {

@@ -4,7 +4,7 @@ import type { OutgoingCall } from '../protocol.ts';
 import { bodyLimitBytes, joinBytes, jsonType, parseJson, toJsonBytes, tooLarge } from '../wire/body.ts';
 import { decodeCallError, unavailableError } from '../wire/errors.ts';
 import { encodeMeta } from '../wire/meta.ts';
-import { watchCall } from '../wire/outgoing.ts';
+import { type OpenCalls, watchCall } from '../wire/outgoing.ts';
 
 /** What becomes of a reply. Exactly one of `end` and `fail` is called, once. */
 export interface Sink {
@@ -34,9 +34,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#sink = sink;
   }
 
-  start(dispatcher: Dispatcher): void {
+  start(dispatcher: Dispatcher, open: OpenCalls): void {
     try {
-      this.#release = watchCall(this.#call, (error) => this.stop(error));
+      this.#release = watchCall(this.#call, (error) => this.stop(error), open);
       dispatcher.dispatch(requestFor(this.#call), this);
     } catch (error) {
       this.#finish(() => this.#sink.fail(error));

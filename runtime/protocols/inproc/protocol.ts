@@ -3,7 +3,7 @@ import type { CallHandler, Connection, IncomingCall, OutgoingCall, Protocol } fr
 import { ChunkQueue } from '../wire/chunk-queue.ts';
 import { cancelledError, drainingError, unavailableError } from '../wire/errors.ts';
 import { InFlight, type ServedCall, serveCall } from '../wire/incoming.ts';
-import { watchCall } from '../wire/outgoing.ts';
+import { OpenCalls, watchCall } from '../wire/outgoing.ts';
 
 interface Entry {
   readonly handler: CallHandler;
@@ -41,21 +41,32 @@ export const inprocProtocol: Protocol = {
 
   connect(to): Connection {
     const key = keyOf(to.at);
+    const open = new OpenCalls();
     return {
-      call: (call) => run(key, call, () => {}),
-      stream: (call) => stream(key, call),
-      close: async () => {},
+      call: (call) => run(key, open, call, () => {}),
+      stream: (call) => stream(key, open, call),
+      close: async () => open.close(),
     };
   },
 };
 
-function run(key: string, call: OutgoingCall, emit: (chunk: unknown) => void, onServed?: (served: ServedCall) => void): Promise<unknown> {
+function run(
+  key: string,
+  open: OpenCalls,
+  call: OutgoingCall,
+  emit: (chunk: unknown) => void,
+  onServed?: (served: ServedCall) => void,
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
     let served: ServedCall | undefined;
-    const release = watchCall(call, (error) => {
-      served?.cancel(error);
-      reject(error);
-    });
+    const release = watchCall(
+      call,
+      (error) => {
+        served?.cancel(error);
+        reject(error);
+      },
+      open,
+    );
     const entry = listeners.get(key);
     if (entry === undefined || entry.inFlight.draining) {
       release();
@@ -88,11 +99,12 @@ function run(key: string, call: OutgoingCall, emit: (chunk: unknown) => void, on
   });
 }
 
-async function* stream(key: string, call: OutgoingCall): AsyncGenerator<unknown, unknown> {
+async function* stream(key: string, open: OpenCalls, call: OutgoingCall): AsyncGenerator<unknown, unknown> {
   const queue = new ChunkQueue();
   let served: ServedCall | undefined;
   run(
     key,
+    open,
     call,
     (chunk) => queue.push(chunk),
     (running) => {

@@ -1,6 +1,6 @@
 import { CallError } from '../../../compiler/contracts/index.ts';
 import type { OutgoingCall } from '../protocol.ts';
-import { cancelledError, deadlineError } from './errors.ts';
+import { cancelledError, deadlineError, unavailableError } from './errors.ts';
 import { maxRemainingMs } from './meta.ts';
 
 /** What an aborted signal means to the caller: the reason when it is a CallError already, else `cancelled`. */
@@ -9,30 +9,49 @@ export function abortReason(call: OutgoingCall): CallError {
   return reason instanceof CallError ? reason : cancelledError(call.target);
 }
 
+/** The calls that run on one connection, so that closing it ends them. */
+export class OpenCalls {
+  readonly #stops = new Set<(error: CallError) => void>();
+  #closed = false;
+
+  /** @throws CallError `unavailable` when the connection is closed. */
+  add(target: string, stop: (error: CallError) => void): void {
+    if (this.#closed) throw unavailableError(target, 'the connection is closed', true);
+    this.#stops.add(stop);
+  }
+
+  remove(stop: (error: CallError) => void): void {
+    this.#stops.delete(stop);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const stop of [...this.#stops]) stop(unavailableError('the callee', 'the connection was closed', false));
+  }
+}
+
 /**
- * Watches the deadline and the signal of a call: `stop` is called at most once, when one of them ends it first.
+ * Watches the deadline, the signal and the connection of a call: `stop` is called at most once, when one of them ends
+ * it first.
  * Returns the function that ends the watch.
  * @throws CallError when the call is over before it starts.
  */
-export function watchCall(call: OutgoingCall, stop: (error: CallError) => void): () => void {
+export function watchCall(call: OutgoingCall, stop: (error: CallError) => void, open: OpenCalls): () => void {
   if (call.signal.aborted) throw abortReason(call);
   const { remainingMs } = call.meta;
   if (!(remainingMs > 0)) throw deadlineError(call.target, true);
+  const end = (error: CallError) => {
+    release();
+    stop(error);
+  };
+  open.add(call.target, end);
   const release = () => {
     clearTimeout(timer);
     call.signal.removeEventListener('abort', onAbort);
+    open.remove(end);
   };
-  const onAbort = () => {
-    release();
-    stop(abortReason(call));
-  };
-  const timer = setTimeout(
-    () => {
-      release();
-      stop(deadlineError(call.target));
-    },
-    Math.min(remainingMs, maxRemainingMs),
-  );
+  const onAbort = () => end(abortReason(call));
+  const timer = setTimeout(() => end(deadlineError(call.target)), Math.min(remainingMs, maxRemainingMs));
   call.signal.addEventListener('abort', onAbort);
   return release;
 }
