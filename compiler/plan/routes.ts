@@ -34,7 +34,7 @@ export function planRoutes(request: PlanRequest, ingressUnit: string) {
   for (const need of needsOf(request)) {
     const [source, sink] = [unitOf(need.from), unitOf(need.to)];
     if (source === undefined || sink === undefined) continue;
-    if (source === sink && !mayLeaveItsReplica(request, need, sink)) continue;
+    if (source === sink && !mayLeaveItsReplica(need, sink)) continue;
     const spoken = protocolOf(request, need.channel);
     const refusal = refuse(request, need, spoken);
     if (refusal !== undefined) {
@@ -79,17 +79,8 @@ function needsOf({ workflow }: PlanRequest): readonly Need[] {
     });
 }
 
-/**
- * Whether a message between two ends in one unit may have to reach another of its replicas: a completion goes to the
- * replica that took the request, and the branches of a join meet where the run's join is.
- */
-function mayLeaveItsReplica({ workflow }: PlanRequest, { from, to }: Need, unit: UnitConfiguration): boolean {
-  if (unit.replicas < 2 || from === to) return false;
-  if (to === ingressName) return true;
-  return workflow.graphs.some((graph) =>
-    graph.edges.some((edge) => edge.from.length > 1 && edge.from.includes(from) && edge.to.includes(to)),
-  );
-}
+/** A completion goes to the replica that took the request, which may be a neighbour of the one that publishes it. */
+const mayLeaveItsReplica = ({ to }: Need, unit: UnitConfiguration) => to === ingressName && unit.replicas > 1;
 
 function protocolOf({ configuration, scenario }: PlanRequest, channel: string): ChannelConfiguration {
   // The completion topic has no component at its end, so searched configurations may not list it.
