@@ -3,7 +3,7 @@ import type { BindAddress, Peers } from '../../compiler/contracts/binding.ts';
 import { toCallError } from '../../compiler/contracts/call-errors.ts';
 import { parseJson, type RunningServer, readBody, sendError, sendJson, startServer } from './http-server.ts';
 
-/** What a target may ask of a process. Absent ones answer 404. */
+/** What a target may ask of a process. Absent ones have nothing to do. */
 export interface ControlHandlers {
   /** Why it cannot serve yet; empty when it can. */
   readonly missing: () => readonly string[];
@@ -31,11 +31,12 @@ export function startControl(at: BindAddress, handlers: ControlHandlers): Promis
     },
     'PUT /sampling': async (request, response) => {
       const { ratio } = parseJson(await readBody(request)) as { ratio?: unknown };
-      if (handlers.sampling === undefined || typeof ratio !== 'number' || !(ratio >= 0 && ratio <= 1)) {
+      if (typeof ratio !== 'number' || !(ratio >= 0 && ratio <= 1)) {
         sendError(response, { code: 'invalid', message: 'send {"ratio": number from 0 to 1}' });
         return;
       }
-      handlers.sampling(ratio);
+      // Sampling is decided at the ingress; every other process may be told and need not care.
+      handlers.sampling?.(ratio);
       sendJson(response, 200, { ratio });
     },
     'POST /flush': async (_, response) => {
