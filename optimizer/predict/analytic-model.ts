@@ -148,7 +148,8 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
       const kb = (total.requestKb[e] as number) + (total.responseKb[e] as number);
       const both = (waited + oneWay / 2) * hop.cpuFixedMs + kb * hop.cpuPerKbMs;
       const perEnd = both / 2;
-      const jobsPerEnd = 2 * waited + oneWay;
+      // Work of no length neither waits nor makes wait.
+      const jobsPerEnd = both > 0 ? 2 * waited + oneWay : 0;
       const edge = c.edges[e] as { from: number; to: number };
       const jobSquares = jobsPerEnd > 0 ? (perEnd * perEnd) / jobsPerEnd : 0;
       const from = layout.unitOf[edge.from] as number;
@@ -236,7 +237,7 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
             remoteCpu = Math.min(latency, (fixedCpu[edge] as number) * share + (perKbCpu[edge] as number) * kb) / 2;
             childUnit = layout.unitOf[(c.edges[edge] as { to: number }).to] as number;
             const childWait = childUnit >= 0 ? (result.loopWaitMs[childUnit] as number) : 0;
-            extra = (blocking ? 2 : 1) * (wait + childWait) + 2 * remoteCpu * (stretch - 1);
+            extra = remoteCpu > 0 ? (blocking ? 2 : 1) * (wait + childWait) + 2 * remoteCpu * (stretch - 1) : 0;
             mine = remoteCpu;
             theirs = (local[child] as number) + remoteCpu;
           } else {
