@@ -9,6 +9,27 @@ export function abortReason(call: OutgoingCall): CallError {
   return reason instanceof CallError ? reason : cancelledError(call.target);
 }
 
+/**
+ * One listener per signal however many calls watch it: an agent that calls a dozen others at once would else have a
+ * dozen listeners on its signal, which Node takes for a leak. It stays for the life of the signal.
+ */
+const watchers = new WeakMap<AbortSignal, Set<() => void>>();
+
+function watchersOf(signal: AbortSignal): Set<() => void> {
+  const known = watchers.get(signal);
+  if (known !== undefined) return known;
+  const stops = new Set<() => void>();
+  watchers.set(signal, stops);
+  signal.addEventListener(
+    'abort',
+    () => {
+      for (const stop of [...stops]) stop();
+    },
+    { once: true },
+  );
+  return stops;
+}
+
 /** The calls that run on one connection, so that closing it ends them. */
 export class OpenCalls {
   readonly #stops = new Set<(error: CallError) => void>();
@@ -47,11 +68,12 @@ export function watchCall(call: OutgoingCall, stop: (error: CallError) => void, 
   open.add(call.target, end);
   const release = () => {
     clearTimeout(timer);
-    call.signal.removeEventListener('abort', onAbort);
+    aborts.delete(onAbort);
     open.remove(end);
   };
+  const aborts = watchersOf(call.signal);
   const onAbort = () => end(abortReason(call));
   const timer = setTimeout(() => end(deadlineError(call.target)), Math.min(remainingMs, maxRemainingMs));
-  call.signal.addEventListener('abort', onAbort);
+  aborts.add(onAbort);
   return release;
 }
