@@ -61,3 +61,17 @@ export function checkEngineParams(params: EngineParams): void {
   if (params.maxBatchedTokens < params.maxNumSeqs) throw new RangeError('maxBatchedTokens must be at least maxNumSeqs');
   if (params.stepFixedMs + params.decodeMsPerSequence <= 0) throw new RangeError('a step must take time: raise stepFixedMs');
 }
+
+/**
+ * Engine parameters of a model's options in a scenario or plan: what is given, else what its `profile` says. The same
+ * for the server and for whoever predicts it; other options are left alone. Throws a RangeError.
+ */
+export function engineParamsOf(options: { readonly [option: string]: unknown }): EngineParams {
+  const name = options.profile ?? 'generic-small';
+  if (typeof name !== 'string' || !Object.hasOwn(engineProfiles, name)) throw new RangeError(`there is no engine profile ${String(name)}`);
+  const profile = engineProfiles[name as EngineProfile];
+  const names = Object.keys(profile) as (keyof EngineParams)[];
+  const params = Object.fromEntries(names.map((key) => [key, options[key] ?? profile[key]])) as unknown as EngineParams;
+  checkEngineParams(params);
+  return params;
+}

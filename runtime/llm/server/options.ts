@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { fail, type Json } from '../../../compiler/contracts/index.ts';
-import { checkEngineParams, type EngineParams, engineProfiles, genericSmall } from '../engine/params.ts';
+import { type EngineParams, engineParamsOf, engineProfiles, genericSmall } from '../engine/params.ts';
 
 const time = (value: number, text: string) => z.number().nonnegative().default(value).describe(text);
 const count = (value: number, text: string) => z.int().positive().default(value).describe(text);
@@ -27,21 +27,6 @@ export const simulatedOptions = z.strictObject({
   tokensPerChunk: count(5, 'Tokens per chunk of a streamed reply'),
   retries: z.int().nonnegative().default(2).describe('How often a call is repeated after 429, 5xx and broken connections'),
 });
-export type SimulatedOptions = z.output<typeof simulatedOptions>;
-
-/**
- * Engine parameters of a model's options: what is given, else what the profile says. The same for the server and for
- * whoever predicts it. Throws a RangeError when they cannot work together.
- */
-export function engineParamsOf(options: Partial<Record<keyof SimulatedOptions, unknown>>): EngineParams {
-  const parsed = simulatedOptions.parse(options);
-  const profile = engineProfiles[parsed.profile];
-  const names = Object.keys(profile) as (keyof EngineParams)[];
-  const values = names.map((name) => [name, options[name] === undefined ? profile[name] : parsed[name]]);
-  const params = Object.fromEntries(values) as EngineParams;
-  checkEngineParams(params);
-  return params;
-}
 
 export interface ServiceOptions {
   readonly params: EngineParams;

@@ -132,11 +132,16 @@ describe('serving engine', () => {
     fc.assert(
       fc.property(arrivals, (list) => {
         const together = list.map((request) => ({ ...request, atMs: 0 }));
-        const flat = { ...tight, contextMsPerToken: 0 };
-        const { events, stats } = live(flat, together, Infinity);
+        const { events, stats } = live(tight, together, Infinity);
         const prompt = together.reduce((sum, r) => sum + Math.max(1, r.tokensIn - (r.tokensCached ?? 0)), 0);
         const decode = together.reduce((sum, r) => sum + r.tokensOut - 1, 0);
-        const busyMs = stats.steps * flat.stepFixedMs + prompt * flat.prefillMsPerToken + decode * flat.decodeMsPerSequence;
+        // Token k of a reply attends to the prompt and the k tokens before it.
+        const context = together.reduce((sum, { tokensIn, tokensOut: n }) => sum + (n - 1) * (tokensIn + 1) + ((n - 1) * (n - 2)) / 2, 0);
+        const busyMs =
+          stats.steps * tight.stepFixedMs +
+          prompt * tight.prefillMsPerToken +
+          decode * tight.decodeMsPerSequence +
+          context * tight.contextMsPerToken;
         expect(events.at(-1)?.atMs).toBeCloseTo(busyMs, 6);
       }),
       { numRuns: 100 },

@@ -2,9 +2,9 @@ import OpenAI from 'openai';
 import type { ChatCompletionMessageParam } from 'openai/resources/chat/completions';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { httpUrl, type Json, type PlannedService, type ProcessBinding } from '../../../compiler/contracts/index.ts';
+import { engineParamsOf } from '../../../runtime/llm/engine/params.ts';
 import { simulateArrivals } from '../../../runtime/llm/engine/simulate.ts';
 import { createModelServer, type ModelServer } from '../../../runtime/llm/server/model-server.ts';
-import { engineParamsOf } from '../../../runtime/llm/server/options.ts';
 import { startModelService } from '../../../runtime/llm/simulated-server.ts';
 import { urlOf } from './endpoints.ts';
 
