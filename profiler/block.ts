@@ -43,6 +43,8 @@ export interface BlockInput {
   readonly incidents: readonly Incident[];
   /** Empty when nothing was traced. */
   readonly spans: readonly SpanRecord[];
+  /** See `MoneyInput`; without it tokens are scaled up from the traced requests. */
+  readonly tokensUsdPerRequest?: number;
   /** True when the block ended before its time. */
   readonly interrupted?: boolean;
 }

@@ -1,6 +1,6 @@
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
 import { amount, sameProcess, type TraceNode } from './tree.ts';
-import { coveredMs, spanInterval, type Visit, visitsIn, wallSelfMs } from './visits.ts';
+import { coveredMs, type Visit, visitsIn, wallSelfMs } from './visits.ts';
 
 /** What one visit cost, apart from hops, calls and waiting. */
 export interface VisitCost {
@@ -39,7 +39,9 @@ function costOf(visit: Visit, all: readonly Visit[]): VisitCost {
     return { cpuMs: null, wallMs, idleMs: leaf ? Math.max(0, turn.span.durationMs - amount(turn, attr.activeMs)) : null };
   }
   const calleesMs = callees.reduce((sum, other) => sum + amount(other, attr.activeMs), 0);
-  const encodingMs = visit.calls.reduce((sum, call) => sum + amount(call.node, attr.serializeMs), 0);
+  // A graph's forwards are encoded after the turn.
+  const within = visit.calls.filter((call) => call.wait.startMs < turn.endMs);
+  const encodingMs = within.reduce((sum, call) => sum + amount(call.node, attr.serializeMs), 0);
   // The loop cannot have worked for this visit longer than the visit was not waiting.
   const cpuMs = Math.min(wallMs, Math.max(0, amount(turn, attr.activeMs) - calleesMs - encodingMs));
   return { cpuMs, wallMs, idleMs: wallMs - cpuMs };
@@ -55,7 +57,7 @@ export const selfMsOf = (cost: VisitCost, usualCpuMs: number): number =>
 /** Most turns of this request at once in the process while the turn ran, itself included. */
 function mostAtOnce(turn: TraceNode, neighbours: readonly TraceNode[]): number {
   const instants = [turn, ...neighbours].map((node) => Math.max(node.startMs, turn.startMs));
-  const at = (instant: number) => neighbours.filter((node) => node.startMs <= instant && instant < spanInterval(node).endMs).length;
+  const at = (instant: number) => neighbours.filter((node) => node.startMs <= instant && instant < node.endMs).length;
   return 1 + Math.max(...instants.map(at));
 }
 
@@ -64,5 +66,5 @@ const isInside = (inner: TraceNode, outer: TraceNode): boolean => {
   for (let node = inner.parent; node !== null; node = node.parent) if (node === outer) return true;
   return false;
 };
-const overlap = (a: TraceNode, b: TraceNode) => coveredMs([spanInterval(a)], spanInterval(b)) > 0;
+const overlap = (a: TraceNode, b: TraceNode) => coveredMs([a], b) > 0;
 const sharesLoop = (a: TraceNode, b: TraceNode) => sameProcess(a, b) && overlap(a, b);

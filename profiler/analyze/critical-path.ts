@@ -25,11 +25,11 @@ export function criticalPath(root: TraceNode): PathSegment[] {
 function walk(node: TraceNode, fromMs: number, toMs: number, out: PathSegment[]): void {
   const starts = out.length;
   let cursor = toMs;
-  const children = [...node.children].sort((a, b) => b.endMs - a.endMs);
+  const children = [...node.children].sort((a, b) => b.awaitedMs - a.awaitedMs);
   for (const child of children) {
     // What ended after the cursor was not waited for: a slower sibling was, or it handles a one-way message.
-    if (child.endMs > cursor + toleranceMs) continue;
-    const end = Math.min(child.endMs, cursor);
+    if (child.awaitedMs > cursor + toleranceMs) continue;
+    const end = Math.min(child.awaitedMs, cursor);
     const start = Math.max(child.startMs, fromMs);
     if (end <= start) continue;
     if (end < cursor) push(end, cursor);

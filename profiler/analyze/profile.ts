@@ -35,6 +35,7 @@ export function buildProfile(input: ProfileInput): Profile {
   const forests = blocks.map(({ block, spans }) => ({ block, forest: buildTraces(spans) }));
   const requests = forests.flatMap(({ block, forest }) => measured(block, forest.requests));
   const entries = requests.map(entryVisits);
+  const entriesOf = new Map(requests.map((request, i) => [request, entries[i] ?? []]));
   const visits = entries.map((each) => each.flatMap((visit) => [...visitsIn(visit)]));
   const costs = new Map<Visit, VisitCost>(entries.flatMap((each) => [...visitCosts(each)]));
   const n = requests.length;
@@ -43,7 +44,7 @@ export function buildProfile(input: ProfileInput): Profile {
   const usual = usualCpu(input, visits, costs);
   const components: { [component: string]: ComponentProfile } = {};
   for (const name of names) {
-    const mine = visits.flatMap((each) => each.filter((visit) => visit.component === name && (visit.turn || !visit.call.span.ok)));
+    const mine = visits.flatMap((each) => each.filter((visit) => visit.component === name && (ran(visit) || !visit.call.span.ok)));
     if (mine.length > 0) components[name] = componentProfile(mine, costs, usual.cpuMs.get(name) ?? 0, usual.osCpuMs.get(name) ?? null, n);
   }
   const ownTime = (visit: Visit) => {
@@ -80,7 +81,7 @@ export function buildProfile(input: ProfileInput): Profile {
       evenly(
         good.filter((request) => request.requestClass === requestClass),
         skeletonsPerClass,
-      ).flatMap((request) => skeletonOf(request, entry, ownTime) ?? []),
+      ).flatMap((request) => skeletonOf(request, entriesOf.get(request) ?? [], entry, ownTime) ?? []),
     ),
     criticalPath: pathShares(good.map((request) => criticalPath(request.root))),
     overheadCpuMsPerRequest: overheadCpuMs(usual.totalCpuMsPerRequest, components, edges),
@@ -94,6 +95,9 @@ function measured(block: Block, requests: readonly RequestTrace[]): RequestTrace
   return warm.length > 0 ? warm : whole;
 }
 
+/** Whether the component's code ran; not when the attempt failed before, or the message only waited at a join. */
+const ran = (visit: Visit): boolean => visit.turn !== null || visit.external;
+
 function componentProfile(
   visits: readonly Visit[],
   costs: ReadonlyMap<Visit, VisitCost>,
@@ -101,7 +105,7 @@ function componentProfile(
   osCpuMs: number | null,
   requests: number,
 ): ComponentProfile {
-  const turns = visits.filter((visit) => visit.turn !== null);
+  const turns = visits.filter(ran);
   const known = turns.flatMap((visit) => costs.get(visit)?.cpuMs ?? []);
   const failed = visits.filter((visit) => !(visit.turn ?? visit.call).span.ok).length;
   return {
@@ -114,7 +118,7 @@ function componentProfile(
       }),
     ),
     queueMs: distribution(turns.map((visit) => visit.queueMs)),
-    heldMs: distribution(turns.map((visit) => visit.turn?.span.durationMs ?? 0)),
+    heldMs: distribution(turns.map((visit) => (visit.turn ?? visit.call).span.durationMs)),
     errorRate: failed / visits.length,
     osCpuMs,
   };
@@ -137,7 +141,7 @@ function usualCpu(
   const n = Math.max(1, visits.length);
   const perComponent = new Map<string, { visits: number; wallMs: number; known: number[] }>();
   for (const visit of visits.flat()) {
-    if (!visit.turn) continue;
+    if (!ran(visit)) continue;
     const entry = perComponent.get(visit.component) ?? { visits: 0, wallMs: 0, known: [] };
     perComponent.set(visit.component, entry);
     const cost = costs.get(visit);

@@ -1,17 +1,17 @@
 import type { RequestSkeleton, SkeletonCall, SkeletonPhase, SkeletonVisit } from '../../compiler/contracts/profile.ts';
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
 import { amount, label, type RequestTrace } from './tree.ts';
-import { entryVisits, patternOf, type Visit, type VisitCall } from './visits.ts';
+import { patternOf, type Visit, type VisitCall } from './visits.ts';
 
 /** Own wall and CPU time of a visit, as far as known (see cpu.ts and profile.ts). */
 export type OwnTime = (visit: Visit) => { readonly selfMs: number; readonly cpuMs: number };
 
 /**
- * One request with the layout taken out. `entry` is the component the ingress hands requests to; further subscribers
+ * One request with the layout taken out. `visits` are the trace's `entryVisits`, those `ownTime` knows; `entry` is the component the ingress hands requests to; further subscribers
  * of an entry topic get the message from the unit of the first, so they appear as messages from it.
  */
-export function skeletonOf(trace: RequestTrace, entry: string, ownTime: OwnTime): RequestSkeleton | null {
-  const entries = entryVisits(trace).filter((visit) => visit.turn || visit.calls.length > 0);
+export function skeletonOf(trace: RequestTrace, visits: readonly Visit[], entry: string, ownTime: OwnTime): RequestSkeleton | null {
+  const entries = visits.filter((visit) => visit.turn || visit.calls.length > 0);
   const first = entries.find((visit) => visit.component === entry) ?? entries[0];
   if (!first) return null;
   const root = visitSkeleton(first, ownTime);

@@ -1,5 +1,6 @@
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
 import type { SpanRecord } from '../../compiler/contracts/traces.ts';
+import { followCompletion, settleJoins } from './repair.ts';
 
 /** What a span stands for (see `spanName` in the contracts). Everything else, e.g. spans of user code, is `other`. */
 export type SpanRole = 'ingress' | 'call' | 'serve' | 'agent' | 'tool' | 'chat' | 'other';
@@ -11,11 +12,13 @@ export interface TraceNode {
   /** In order of start. */
   readonly children: readonly TraceNode[];
   readonly startMs: number;
-  /**
-   * Its own end; on the way from the ingress to the message that completed the request it is the arrival of that message,
-   * because there one-way messages are awaited after all.
-   */
+  /** The span's own end, but for branches of a graph that meet at a join (see repair.ts). */
   readonly endMs: number;
+  /**
+   * When what the request waited for here was over: `endMs`, but on the way from the ingress to the message that completed
+   * the request the arrival of that message, because there one-way messages are awaited after all.
+   */
+  readonly awaitedMs: number;
   /** On the way to the message that completed a request over topics. */
   readonly completing: boolean;
 }
@@ -30,7 +33,11 @@ export interface RequestTrace {
   readonly unbroken: boolean;
 }
 
-type Mutable = { -readonly [K in keyof TraceNode]: TraceNode[K] } & { children: Mutable[]; parent: Mutable | null };
+/** While a tree is put together. */
+export type Mutable = Omit<{ -readonly [K in keyof TraceNode]: TraceNode[K] }, 'children' | 'parent'> & {
+  children: Mutable[];
+  parent: Mutable | null;
+};
 
 /** What the ingress is called where it is the receiver of a message. */
 export const ingressComponent = 'ingress';
@@ -72,6 +79,7 @@ function buildTree(spans: ReadonlyMap<string, SpanRecord>): RequestTrace | null 
       children: [],
       startMs,
       endMs: startMs + span.durationMs,
+      awaitedMs: startMs + span.durationMs,
       completing: false,
     });
   }
@@ -90,6 +98,7 @@ function buildTree(spans: ReadonlyMap<string, SpanRecord>): RequestTrace | null 
   if (!root) return null;
   const all = [...nodes.values()].sort((a, b) => a.startMs - b.startMs);
   for (const node of all) node.children.sort((a, b) => a.startMs - b.startMs);
+  settleJoins(all, root);
   followCompletion(all);
   const requestClass = root.span.attributes[attr.requestClass];
   return {
@@ -99,18 +108,6 @@ function buildTree(spans: ReadonlyMap<string, SpanRecord>): RequestTrace | null 
     nodes: all,
     unbroken: roots.length === 1,
   };
-}
-
-/** Marks the way from the ingress to the first message back to it, and lets its spans last until that message came. */
-function followCompletion(nodes: readonly Mutable[]): void {
-  const message = nodes.find((node) => node.role === 'call' && calleeOf(node) === ingressComponent);
-  if (!message) return;
-  const received = message.children.find((child) => child.role === 'serve');
-  const arrivedMs = received ? received.startMs : message.endMs;
-  for (let node: Mutable | null = message; node !== null; node = node.parent) {
-    node.completing = true;
-    if (node.role !== 'ingress') node.endMs = arrivedMs;
-  }
 }
 
 function roleOf(span: SpanRecord): SpanRole {
@@ -136,6 +133,9 @@ export function label(node: TraceNode, name: string): string | undefined {
 
 /** The component a `call` or `serve` goes to. */
 export const calleeOf = (node: TraceNode): string => label(node, attr.to) ?? node.span.name.slice(node.span.name.indexOf(' ') + 1);
+
+/** Where a component's code runs. */
+export const isTurn = (node: Pick<TraceNode, 'role'>): boolean => node.role === 'agent' || node.role === 'tool';
 
 /** One-way messages are not waited for; `completing` ones are, see `TraceNode.endMs`. */
 export const isOneWay = (node: TraceNode): boolean => node.span.kind === 'producer';

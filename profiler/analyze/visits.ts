@@ -1,5 +1,5 @@
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
-import { amount, calleeOf, ingressComponent, isOneWay, label, type RequestTrace, type TraceNode } from './tree.ts';
+import { amount, calleeOf, ingressComponent, isOneWay, isTurn, label, type RequestTrace, type TraceNode } from './tree.ts';
 
 /**
  * One message handled by a component. `call` is the hop as its caller saw it, `serve` as the callee did (absent
@@ -11,6 +11,10 @@ export interface Visit {
   readonly call: TraceNode;
   readonly serve: TraceNode | null;
   readonly turn: TraceNode | null;
+  /**
+   * The callee is somebody else's, so there is no span of it: all the caller waited for is taken as its work.
+   */
+  readonly external: boolean;
   /** Waited for a slot of the component. */
   readonly queueMs: number;
   /** From the start of the turn to its end, or to the end of what the hop forwarded; empty without either. */
@@ -42,7 +46,8 @@ function visitOf(call: TraceNode): Visit {
   const component = calleeOf(call);
   const serve = call.children.find((child) => child.role === 'serve') ?? null;
   const hop = serve ?? call;
-  const turn = hop.children.find((child) => child.role === 'agent' || child.role === 'tool') ?? null;
+  const turn = hop.children.find(isTurn) ?? null;
+  const external = !serve && !turn && call.children.length === 0 && call.span.ok && !isOneWay(call) && !(attr.step in call.span.attributes);
   const inside = turn ? descend(turn) : [];
   const beside = hop.children.filter((child) => child !== turn).flatMap((child) => (isCallLike(child) ? [child] : descend(child)));
   const calls = [...inside, ...beside]
@@ -51,13 +56,14 @@ function visitOf(call: TraceNode): Visit {
     .map(callOf);
   const queued = [serve, call, turn].find((node) => node !== null && attr.queueMs in node.span.attributes) ?? null;
   const waited = calls.filter((each) => each.blocking).map((each) => each.wait);
-  const ends = [...(turn ? [spanInterval(turn)] : []), ...waited].map((interval) => interval.endMs);
+  const ends = [...(turn ? [turn] : external ? [call] : []), ...waited].map((interval) => interval.endMs);
   const starts = turn ? [turn.startMs] : waited.map((interval) => interval.startMs);
   return {
     component,
     call,
     serve,
     turn,
+    external,
     queueMs: amount(queued, attr.queueMs),
     startMs: starts.length === 0 ? hop.startMs : Math.min(...starts),
     endMs: ends.length === 0 ? hop.startMs : Math.max(...ends),
@@ -66,9 +72,8 @@ function visitOf(call: TraceNode): Visit {
 }
 
 function callOf(node: TraceNode): VisitCall {
-  const wait = spanInterval(node);
-  if (node.role === 'chat') return { kind: 'model', node, wait, blocking: true };
-  return { kind: 'component', node, wait, blocking: !isOneWay(node), visit: visitOf(node) };
+  if (node.role === 'chat') return { kind: 'model', node, wait: node, blocking: true };
+  return { kind: 'component', node, wait: node, blocking: !isOneWay(node), visit: visitOf(node) };
 }
 
 const isCallLike = (node: TraceNode) => node.role === 'call' || node.role === 'chat';
@@ -102,9 +107,6 @@ export function coveredMs(intervals: readonly Interval[], within: Interval): num
   }
   return covered;
 }
-
-/** A span as it was, without what was awaited later (`TraceNode.endMs`). */
-export const spanInterval = ({ span }: TraceNode): Interval => ({ startMs: span.startMs, endMs: span.startMs + span.durationMs });
 
 /** Wall time of a visit not spent waiting for calls, models or a slot; other requests on the same event loop included. */
 export const wallSelfMs = (visit: Visit): number =>

@@ -13,6 +13,11 @@ export interface MoneyInput {
   /** Counted requests of the block. */
   readonly requests: number;
   readonly forest: Forest;
+  /**
+   * Where it is known from a fully traced block. Tokens do not depend on the layout, so this keeps the luck of sampling a
+   * few requests out of comparisons.
+   */
+  readonly tokensUsdPerRequest?: number;
 }
 
 const msPerHour = 3_600_000;
@@ -44,7 +49,10 @@ export function blockMoney(input: MoneyInput): BlockMoney {
   const traced = forest.requests.length;
   const nodes = forest.requests.flatMap((request) => request.nodes);
   const scale = traced > 0 ? requests / traced : 0;
-  const tokensUsd = scale * nodes.reduce((sum, node) => sum + tokensOf(node, prices), 0);
+  const tokensUsd =
+    input.tokensUsdPerRequest === undefined
+      ? scale * nodes.reduce((sum, node) => sum + tokensOf(node, prices), 0)
+      : input.tokensUsdPerRequest * requests;
   const trafficUsd = scale * (nodes.reduce((sum, node) => sum + bytesOf(node), 0) / bytesPerGb) * prices.trafficGbUsd;
   const totalUsd = allocatedUsd + gpuUsd + tokensUsd + trafficUsd;
   return {
