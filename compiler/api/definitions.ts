@@ -161,7 +161,7 @@ export interface GraphAgent {
  * returns an update; the reply is `finish(state)`. State travels along the edges from unit to unit.
  */
 export interface GraphOptions extends PlacementHints {
-  readonly state: { readonly [key: string]: { readonly initial: unknown; readonly reduce?: Reducer<never> } };
+  readonly state: { readonly [key: string]: { readonly initial: unknown; readonly reduce?: (current: never, update: never) => unknown } };
   readonly init?: (input: never) => { readonly [key: string]: unknown };
   readonly nodes: readonly AgentRef[];
   readonly start: AgentRef;
