@@ -33,7 +33,12 @@ export function createModelServer(id: string, options: { readonly [option: strin
     kvTokens: params.kvTokens,
   };
   const served = models.length > 0 ? models : [id];
+  let closing = false;
   const server = createServer({ keepAliveTimeout: keepAliveMs }, (request, response) => {
+    // A connection kept alive after its last answer would hold up the drain.
+    response.once('close', () => {
+      if (closing) setImmediate(() => server.closeIdleConnections());
+    });
     answer(request, response).catch((error: unknown) => sendError(response, error));
   });
 
@@ -65,6 +70,7 @@ export function createModelServer(id: string, options: { readonly [option: strin
   return {
     server,
     close: async (drainMs) => {
+      closing = true;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
       const limit = setTimeout(() => server.closeAllConnections(), drainMs);

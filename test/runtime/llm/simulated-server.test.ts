@@ -173,6 +173,17 @@ describe('simulated model server', () => {
     expect(tookMs / predictedMs).toBeLessThan(3);
   });
 
+  it('answers what is in flight before it closes, and does not wait for idle connections', async () => {
+    const model = createModelServer('model-main', { stepFixedMs: 5 });
+    const url = await urlOf(model.server);
+    const answer = post(url, question('Quick'));
+    await expect.poll(async () => /num_requests_running\S+ 1\b/.test(await (await fetch(`${url}/metrics`)).text())).toBe(true);
+    const drainMs = 10 * 60_000;
+    const closed = model.close(drainMs);
+    expect((await answer).status).toBe(200);
+    await closed;
+  });
+
   it('refuses options and replies that are not valid before it starts', () => {
     expect(() => createModelServer('m', { maxNumSeqs: 0 })).toThrow(/maxNumSeqs/);
     expect(() => createModelServer('m', { maxNumSeqs: 4096 })).toThrow(/maxBatchedTokens/);
