@@ -3,7 +3,7 @@ import { bundleEntry } from './bundle/bundle-entry.ts';
 import { packageRoot } from './bundle/package-root.ts';
 import type { Bundle, Plan, Workflow } from './contracts/index.ts';
 import { emitServiceEntry } from './emit/service-entry.ts';
-import { emitUnitEntry } from './emit/unit-entry.ts';
+import { unitTemplate } from './emit/unit-entry.ts';
 
 /**
  * One self-contained ES module per unit and service of the plan, in the plan's order. Each holds the code of its own
@@ -13,8 +13,8 @@ import { emitUnitEntry } from './emit/unit-entry.ts';
  */
 export async function bundlePlan({ plan, workflow }: { readonly plan: Plan; readonly workflow: Workflow }): Promise<Bundle[]> {
   const folder = dirname(workflow.file);
-  const units = plan.units.map((unit) => ({ id: unit.id, entry: emitUnitEntry(unit, workflow, plan.application, plan.ingress) }));
-  const services = plan.services.map((service) => ({ id: service.id, entry: emitServiceEntry(service, plan) }));
+  const units = plan.units.map((unit) => ({ id: unit.id, entry: unitTemplate(unit, workflow, plan.application, plan.ingress) }));
+  const services = plan.services.map((service) => ({ id: service.id, entry: { text: emitServiceEntry(service, plan), values: {} } }));
   return Promise.all([...units, ...services].map(({ id, entry }) => bundleEntry(id, entry, folder)));
 }
 
@@ -25,6 +25,7 @@ export async function bundlePlan({ plan, workflow }: { readonly plan: Plan; read
  * @throws DmasError `DMAS_BUNDLE`
  */
 export async function bundleJob(entryModule: string): Promise<string> {
-  const bundle = await bundleEntry('job', `import 'dmas-opt/${entryModule.replace(/\.(ts|js)$/, '')}';\n`, packageRoot);
+  const text = `import 'dmas-opt/${entryModule.replace(/\.(ts|js)$/, '')}';\n`;
+  const bundle = await bundleEntry('job', { text, values: {} }, packageRoot);
   return bundle.code;
 }

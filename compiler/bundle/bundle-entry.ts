@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BuildFailure, build } from 'esbuild';
 import { type Bundle, DmasError } from '../contracts/index.ts';
+import { type EntryTemplate, fillTemplate } from '../emit/unit-entry.ts';
 import { problemOfMessage } from '../frontends/source/load.ts';
 import { packageRoot } from './package-root.ts';
 import { resolveUserCode, userNamespace } from './resolve-user-code.ts';
@@ -10,12 +11,14 @@ import { resolveUserCode, userNamespace } from './resolve-user-code.ts';
 /** CommonJS packages ask for Node's own modules with `require`, which an ES module does not have. */
 const banner = `import { createRequire as dmasOptCreateRequire } from 'node:module';\nconst require = dmasOptCreateRequire(import.meta.url);`;
 
-interface Cached {
-  readonly bundle: Bundle;
-  /** User files that went in, absolute, with the hash of what they held. */
+interface Built {
+  readonly code: string;
+  /** User modules whose code is inside. */
+  readonly modules: readonly string[];
+  /** User files that were read, absolute, with the hash of what they held. */
   readonly files: readonly (readonly [path: string, sha256: string])[];
 }
-const cache = new Map<string, Cached>();
+const cache = new Map<string, Promise<Built>>();
 
 /**
  * One self-contained ES module from a generated entry. The same entry and sources give the same bytes, wherever they
@@ -23,10 +26,17 @@ const cache = new Map<string, Cached>();
  *
  * @throws DmasError `DMAS_BUNDLE`
  */
-export async function bundleEntry(id: string, entry: string, folder: string): Promise<Bundle> {
-  const key = `${id}\u0000${folder}\u0000${entry}`;
-  const known = cache.get(key);
-  if (known !== undefined && (await unchanged(known.files))) return known.bundle;
+export async function bundleEntry(id: string, { text, values }: EntryTemplate, folder: string): Promise<Bundle> {
+  const key = `${id}\u0000${folder}\u0000${text}`;
+  const known = await cache.get(key)?.catch(() => undefined);
+  const building = known !== undefined && (await unchanged(known.files)) ? Promise.resolve(known) : buildEntry(id, text, folder);
+  cache.set(key, building);
+  const { code: template, modules } = await building;
+  const code = fillTemplate(template, values);
+  return { id, code, entry: fillTemplate(text, values), sha256: sha256(code), sizeBytes: Buffer.byteLength(code), modules };
+}
+
+async function buildEntry(id: string, entry: string, folder: string): Promise<Built> {
   const entryName = `${id}.entry.ts`;
   const result = await build({
     entryPoints: [entryName],
@@ -42,7 +52,6 @@ export async function bundleEntry(id: string, entry: string, folder: string): Pr
     absWorkingDir: packageRoot,
     tsconfigRaw: {},
     treeShaking: true,
-    keepNames: true,
     banner: { js: banner },
     outfile: 'bundle.mjs',
     logLevel: 'silent',
@@ -65,17 +74,9 @@ export async function bundleEntry(id: string, entry: string, folder: string): Pr
   const inside = outputs.flatMap(({ inputs }) => Object.entries(inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0));
   const userFiles = (paths: readonly string[]) =>
     paths.filter((path) => path.startsWith(`${userNamespace}:`) && path !== `${userNamespace}:${entryName}`).map((path) => path.slice(4));
-  const bundle: Bundle = {
-    id,
-    code,
-    entry,
-    sha256: sha256(code),
-    sizeBytes: Buffer.byteLength(code),
-    modules: userFiles(inside.map(([path]) => path)).sort(),
-  };
-  const seen = userFiles(Object.keys(result.metafile.inputs)).map((path) => join(folder, path));
-  cache.set(key, { bundle, files: await Promise.all(seen.map(async (path) => [path, await hashOf(path)] as const)) });
-  return bundle;
+  const read = userFiles(Object.keys(result.metafile.inputs)).map((path) => join(folder, path));
+  const files = await Promise.all(read.map(async (path) => [path, await hashOf(path)] as const));
+  return { code, modules: userFiles(inside.map(([path]) => path)).sort(), files };
 }
 
 /** Packages are named from `node_modules` on: where that folder lies differs between a checkout and an installation. */
@@ -88,7 +89,7 @@ function hideMachine(code: string): string {
 const sha256 = (data: string | Buffer) => createHash('sha256').update(data).digest('hex');
 const hashOf = async (path: string) => sha256(await readFile(path).catch(() => ''));
 
-async function unchanged(files: Cached['files']): Promise<boolean> {
+async function unchanged(files: Built['files']): Promise<boolean> {
   const same = await Promise.all(files.map(async ([path, hash]) => (await hashOf(path)) === hash));
   return same.every(Boolean);
 }
