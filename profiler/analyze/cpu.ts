@@ -1,5 +1,5 @@
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
-import { amount, sameProcess, type TraceNode } from './tree.ts';
+import { amount, sameProcess, type TraceNode } from './node.ts';
 import { coveredMs, type Visit, visitsIn, wallSelfMs } from './visits.ts';
 
 /** What one visit cost, apart from hops, calls and waiting. */

@@ -1,6 +1,6 @@
 import { type PathKind, pathKinds } from '../../compiler/contracts/profile.ts';
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
-import { amount, type TraceNode } from './tree.ts';
+import { amount, type TraceNode } from './node.ts';
 
 /** One piece of the path; pieces are in order and cover the request from start to end without gap or overlap. */
 export interface PathSegment {

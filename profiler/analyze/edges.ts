@@ -1,7 +1,7 @@
 import type { EdgeProfile } from '../../compiler/contracts/profile.ts';
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
 import { distribution } from './distribution.ts';
-import { amount, ingressComponent, isOneWay, label } from './tree.ts';
+import { amount, ingressComponent, isOneWay, label } from './node.ts';
 import type { Visit } from './visits.ts';
 
 /** Cost of each caller→callee pair per call. The hop from the ingress is the ingress's, not an edge of the workflow. */

@@ -1,7 +1,8 @@
 import type { ModelProfile } from '../../compiler/contracts/profile.ts';
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
 import { distribution } from './distribution.ts';
-import { amount, label, type RequestTrace, type TraceNode } from './tree.ts';
+import { amount, label, type TraceNode } from './node.ts';
+import type { RequestTrace } from './tree.ts';
 
 /** Load per logical model. Failed calls count as calls; their tokens and times are left out. */
 export function modelProfiles(requests: readonly RequestTrace[], count: number): { [model: string]: ModelProfile } {

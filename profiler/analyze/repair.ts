@@ -1,5 +1,5 @@
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
-import { calleeOf, ingressComponent, isTurn, type Mutable } from './tree.ts';
+import { calleeOf, ingressComponent, isTurn, type Mutable } from './node.ts';
 
 /*
  * Spans say who called whom; twice that is not who waited for whom. Both are set right here, once, so that everything

@@ -1,6 +1,7 @@
 import type { RequestSkeleton, SkeletonCall, SkeletonPhase, SkeletonVisit } from '../../compiler/contracts/profile.ts';
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
-import { amount, label, type RequestTrace } from './tree.ts';
+import { amount, label } from './node.ts';
+import type { RequestTrace } from './tree.ts';
 import { patternOf, type Visit, type VisitCall } from './visits.ts';
 
 /** Own wall and CPU time of a visit, as far as known (see cpu.ts and profile.ts). */

@@ -1,5 +1,6 @@
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
-import { amount, calleeOf, ingressComponent, isOneWay, isTurn, label, type RequestTrace, type TraceNode } from './tree.ts';
+import { amount, calleeOf, ingressComponent, isOneWay, isTurn, label, type TraceNode } from './node.ts';
+import type { RequestTrace } from './tree.ts';
 
 /**
  * One message handled by a component. `call` is the hop as its caller saw it, `serve` as the callee did (absent

@@ -1,7 +1,8 @@
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
 import type { Waterfall } from '../../reports/report.ts';
 import { criticalPath } from './critical-path.ts';
-import { amount, calleeOf, label, type RequestTrace, type TraceNode } from './tree.ts';
+import { amount, calleeOf, label, type TraceNode } from './node.ts';
+import type { RequestTrace } from './tree.ts';
 
 type Row = Waterfall['rows'][number];
 

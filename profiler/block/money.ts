@@ -4,7 +4,8 @@ import type { Plan } from '../../compiler/contracts/plan.ts';
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
 import type { PricesConfig } from '../../scenarios/schema.ts';
 import { modelOf } from '../analyze/models.ts';
-import { amount, type Forest, label, type TraceNode } from '../analyze/tree.ts';
+import { amount, label, type TraceNode } from '../analyze/node.ts';
+import type { Forest } from '../analyze/tree.ts';
 
 export interface MoneyInput {
   readonly plan: Plan;

@@ -8,7 +8,8 @@ import type {
   Sample,
 } from '../../compiler/contracts/measurement.ts';
 import { entryComponent, type Workflow } from '../../compiler/contracts/workflow.ts';
-import { calleeOf, type Forest } from '../analyze/tree.ts';
+import { calleeOf } from '../analyze/node.ts';
+import type { Forest } from '../analyze/tree.ts';
 
 /** Above this the cores are contended, and latency says more about the host than about the layout. */
 export const hostBusyLimit = 0.8;
