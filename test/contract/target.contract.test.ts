@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Plan } from '../../compiler/contracts/index.ts';
+import { dockerTarget } from '../../runtime/targets/docker.ts';
 import { stateDirVariable } from '../../runtime/targets/process/lease.ts';
 import { processTarget } from '../../runtime/targets/process.ts';
 import type { Deployment, DeployRequest, Target, TargetDescriptor } from '../../runtime/targets/target.ts';
@@ -11,6 +12,7 @@ import {
   ask,
   bundlesOf,
   connects,
+  dockerRemains,
   type Facts,
   factsBehind,
   factsOf,
@@ -29,6 +31,8 @@ import {
 /** One target and the tests' own way to see what it left. */
 interface Subject {
   readonly descriptor: TargetDescriptor;
+  /** Long enough for all that starts to have started. */
+  readonly startsWithinMs: number;
   /** What still runs or lies about of a deployment. */
   remains(request: DeployRequest): Promise<string[]>;
 }
@@ -36,8 +40,10 @@ interface Subject {
 const subjects: Subject[] = [
   {
     descriptor: processTarget,
+    startsWithinMs: 1_500,
     remains: async ({ folder }) => processesMentioning(folder).map((pid) => `process ${pid}`),
   },
+  { descriptor: dockerTarget, startsWithinMs: 8_000, remains: ({ deploymentId }) => dockerRemains(deploymentId) },
 ];
 
 // Leases of these tests, not of this user.
@@ -57,7 +63,7 @@ async function available(descriptor: TargetDescriptor): Promise<string | null> {
   return errors[0]?.message ?? null;
 }
 
-for (const { descriptor, remains } of subjects) {
+for (const { descriptor, remains, startsWithinMs } of subjects) {
   const missing = await available(descriptor);
   describe.skipIf(missing !== null)(`target ${descriptor.id}${missing ? `: skipped, ${missing}` : ''}`, () => {
     let target: Target;
@@ -137,7 +143,8 @@ for (const { descriptor, remains } of subjects) {
       expect(spent('a')).toBeGreaterThan(0.35);
       expect(spent('c+d')).toBeLessThan(0.2);
       for (const { peakMemoryMb, restarts } of after) {
-        expect(peakMemoryMb).toBeGreaterThan(10);
+        // Pages of Node.js itself that containers share count for none of them.
+        expect(peakMemoryMb).toBeGreaterThan(4);
         expect(restarts).toBe(0);
       }
     });
@@ -203,12 +210,12 @@ for (const { descriptor, remains } of subjects) {
     it.each([
       ['fails', /unit c\+d replica 0 did not start: ended with code 3[\s\S]*cannot find the flux capacitor/],
       ['crashes-with-peers', /unit c\+d replica 0 did not start: ended with code 4/],
-      ['never-ready', /unit c\+d replica 0 did not start: was not ready within 1500 ms[\s\S]*says hello/],
-      ['silent', /unit c\+d replica 0 did not start: was not ready within 1500 ms/],
+      ['never-ready', /unit c\+d replica 0 did not start: was not ready within \d+ ms[\s\S]*says hello/],
+      ['silent', /unit c\+d replica 0 did not start: was not ready within \d+ ms/],
       ['deaf', /unit c\+d replica 0 did not start: started, but does not listen on unit:\/\/c\+d/],
     ] as const)('refuses a unit that %s, says why, and leaves nothing', async (behaviour, message) => {
       const plan = planOf();
-      const readyTimeoutMs = behaviour === 'never-ready' || behaviour === 'silent' ? 1_500 : 20_000;
+      const readyTimeoutMs = behaviour === 'never-ready' || behaviour === 'silent' ? startsWithinMs : 20_000;
       const request = fixtureRequest(plan, folder, { bundles: bundlesOf(plan, { 'c+d': behaviour }), readyTimeoutMs });
       const failure = await target.deploy(request, testContext()).catch((error: unknown) => error);
       expect(failure).toMatchObject({ code: 'DMAS_DEPLOY_FAILED', message: expect.stringMatching(message) });

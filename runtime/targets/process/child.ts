@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { Readable } from 'node:stream';
 import type { Exit, ReplicaUsage } from '../supervise/host.ts';
-import { lineSplitter } from '../supervise/log.ts';
+import { passLines } from '../supervise/log.ts';
 import { type Lease, leaseVariable } from './lease.ts';
 import { processUsage, signalGroup } from './procfs.ts';
 
@@ -75,12 +74,6 @@ export function startChild(options: ChildOptions): Child {
       signalGroup(pid, 'SIGKILL');
     },
   };
-}
-
-function passLines(stream: Readable, onLine: (line: string) => void): void {
-  const split = lineSplitter(onLine);
-  stream.on('data', split);
-  stream.on('end', () => split());
 }
 
 function exitOf(child: ChildProcess, onError: (line: string) => void): Promise<Exit> {

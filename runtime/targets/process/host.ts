@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BindAddress, bindingVariable, type ProcessBinding } from '../../../compiler/contracts/index.ts';
-import { type Exit, exitText, type Launch, type ReplicaHost, type RunningReplica } from '../supervise/host.ts';
+import type { Launch, ReplicaHost, RunningReplica } from '../supervise/host.ts';
 import { fileName, type Member } from '../supervise/members.ts';
-import { checkReport, startedWatcher } from '../supervise/started.ts';
+import { beforeExit, checkReport, startedWatcher } from '../supervise/started.ts';
 import { type Child, startChild } from './child.ts';
 import { takeLease } from './lease.ts';
 
@@ -75,7 +75,7 @@ export function processHost(deploymentId: string, folder: string): ReplicaHost {
       });
       void child.exited.then(() => rmSync(bindingFile, { force: true }));
       try {
-        const report = await beforeExit(watcher.report, child, signal);
+        const report = await beforeExit(watcher.report, child.exited, signal);
         checkReport(report, member);
         return running(child, launch, report.control, report.listen);
       } catch (error) {
@@ -93,16 +93,6 @@ function bundleFile(folder: string, { id, bundle }: Member): string {
   const file = join(folder, `${fileName(id)}.${bundle.sha256.slice(0, 12)}.mjs`);
   if (!existsSync(file)) writeFileSync(file, bundle.code, { mode: 0o600 });
   return file;
-}
-
-/** The value, unless the process ends or `signal` aborts first. */
-function beforeExit<T>(value: Promise<T>, child: Child, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    void child.exited.then((exit: Exit) => reject(new Error(`${exitText(exit)} before it had started`)));
-    value.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }
 
 function running(child: Child, { member, instanceId }: Launch, control: BindAddress, listen: RunningReplica['listen']): RunningReplica {

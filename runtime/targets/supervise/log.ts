@@ -1,5 +1,6 @@
 import { createWriteStream, existsSync, type WriteStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 
 const defaultLimitBytes = 10 * 1024 * 1024;
 const tailLines = 20;
@@ -22,6 +23,13 @@ export function lineSplitter(onLine: (line: string) => void): (chunk?: Buffer) =
       pending = '';
     }
   };
+}
+
+/** Passes the lines of a stream on until it ends. */
+export function passLines(stream: Readable, onLine: (line: string) => void): void {
+  const split = lineSplitter(onLine);
+  stream.on('data', split);
+  stream.on('end', () => split());
 }
 
 /** Replaces the values of secrets by their names. */

@@ -1,4 +1,5 @@
 import { type LogicalAddress, type StartedReport, startedPrefix } from '../../../compiler/contracts/index.ts';
+import { type Exit, exitText } from './host.ts';
 import type { Member } from './members.ts';
 
 /** Watches the lines of a starting replica for its started report; every other line goes on to `onLine`. */
@@ -31,4 +32,15 @@ export function checkReport(report: StartedReport, member: Member): void {
   const missing = member.listens.map(({ address }) => address).filter((address: LogicalAddress) => !report.listen?.[address]);
   if (!report.control || missing.length > 0)
     throw new Error(`started, but does not listen on ${report.control ? missing.join(', ') : 'its control address'}`);
+}
+
+/** The value, unless the replica ends or `signal` aborts first. */
+export function beforeExit<T>(value: Promise<T>, exited: Promise<Exit>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    void exited.then((exit) => reject(new Error(`${exitText(exit)} before it had started`)));
+    value.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
 }

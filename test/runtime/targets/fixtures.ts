@@ -162,6 +162,16 @@ export function processesMentioning(text: string): number[] {
     });
 }
 
+/** Containers and networks of a deployment, by the engine's own word. */
+export async function dockerRemains(deploymentId: string): Promise<string[]> {
+  const { default: Docker } = await import('dockerode');
+  const docker = new Docker();
+  const filters = JSON.stringify({ label: [`dmas-opt.deployment=${deploymentId}`] });
+  const containers = await docker.listContainers({ all: true, filters });
+  const networks = await docker.listNetworks({ filters });
+  return [...containers.map(({ Names }) => `container ${Names[0]}`), ...networks.map(({ Name }) => `network ${Name}`)];
+}
+
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createProcessTarget } from '../../../../runtime/targets/process/create.ts';
 import { stateDirVariable, takeLease, thisOwner } from '../../../../runtime/targets/process/lease.ts';
-import { addressOf, connects, factsBehind, processesMentioning, temporaryFolder } from '../fixtures.ts';
+import { connects, factsBehind, processesMentioning, temporaryFolder } from '../fixtures.ts';
 
 const ownerScript = fileURLToPath(new URL('../owner.ts', import.meta.url));
 const target = createProcessTarget({ drainMs: 1_000, queueLimit: 10 });
@@ -35,7 +35,7 @@ describe('what a killed owner leaves', () => {
     rmSync(root, { recursive: true, force: true });
   });
 
-  const startOwner = (behaviour = '', what = 'deploy') => {
+  const startOwner = (behaviour = '', what = 'process') => {
     const owner = spawn(process.execPath, ['--import', 'tsx', ownerScript, folder, behaviour, what], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -62,8 +62,8 @@ describe('what a killed owner leaves', () => {
   it('ends by itself, and its files go with the next clean', async () => {
     const { owner, nextLine } = startOwner();
     await nextLine();
-    const { url } = JSON.parse(await nextLine()) as { url: string };
-    expect(await factsBehind(url, addressOf('b', 'unix'))).toHaveLength(2);
+    const { url, b } = JSON.parse(await nextLine()) as { url: string; b: string };
+    expect(await factsBehind(url, b)).toHaveLength(2);
     expect(processesMentioning(folder)).toHaveLength(3);
     expect(await target.leftovers()).toEqual([]);
     expect(await target.clean()).toEqual([]);

@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import { defineTarget } from './target.ts';
+
+const options = z.object({
+  drainMs: z.int().min(0).default(5_000).describe('How long a replica that is asked to end waits for what is in flight, in milliseconds.'),
+  queueLimit: z
+    .int()
+    .min(1)
+    .default(256)
+    .describe('Requests that may wait per agent of a replica; beyond it callers are told that it is overloaded.'),
+  image: z
+    .string()
+    .default('')
+    .describe('An image with Node.js to run units in. Empty: one made of the Node.js of this machine, without a registry.'),
+});
+
+export const dockerTarget = defineTarget({
+  id: 'docker',
+  title: 'Containers of a Docker engine',
+  options,
+  // Control groups hold both; a socket file of one container is not seen by another.
+  traits: { enforces: { vcpu: true, memory: true }, unixSockets: false },
+  load: async () => {
+    const { createDockerTarget } = await import('./docker/create.ts');
+    return { create: (given) => createDockerTarget(options.parse(given)) };
+  },
+});

@@ -1,0 +1,192 @@
+import { PassThrough, Readable } from 'node:stream';
+import type Docker from 'dockerode';
+import { type BindAddress, bindingVariable, type LogicalAddress, type ProcessBinding } from '../../../compiler/contracts/index.ts';
+import type { Exit, Launch, ReplicaUsage } from '../supervise/host.ts';
+import { passLines } from '../supervise/log.ts';
+import { dockerName, labels } from './labels.ts';
+import { engineHost, ownerLabels } from './network.ts';
+import { tar } from './tar.ts';
+
+const controlPort = 7000;
+const anyInterface = '0.0.0.0';
+const bundleInContainer = '/app/unit.mjs';
+const bindingInContainer = '/app/binding.json';
+const stateInContainer = '/state';
+
+export interface Placement {
+  readonly image: string;
+  readonly network: string;
+  readonly otlpEndpoints: readonly string[];
+  /** Folder of this machine for state. */
+  readonly stateDir: string;
+}
+
+/** One container that has been started, before anything is known of what runs in it. */
+export interface Started {
+  /** Resolves once it has ended and is removed. */
+  readonly exited: Promise<Exit>;
+  readonly control: BindAddress;
+  readonly publicAt: BindAddress | null;
+  readonly listen: { readonly [address: LogicalAddress]: BindAddress };
+  usage(): Promise<ReplicaUsage>;
+  signal(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+}
+
+/** Ports are fixed inside: every container has its own address. */
+function portsOf({ member }: Launch): Map<LogicalAddress, number> {
+  return new Map(member.listens.map(({ address }, index) => [address, controlPort + 1 + index]));
+}
+
+export async function startContainer(
+  docker: Docker,
+  launch: Launch,
+  placement: Placement,
+  onOutput: (line: string) => void,
+): Promise<Started> {
+  const { member, instanceId, log } = launch;
+  const ports = portsOf(launch);
+  const alias = dockerName(instanceId);
+  const container = await docker.createContainer(containerOptions(launch, placement, ports, alias));
+  const remove = () => container.remove({ force: true, v: true }).catch(() => {});
+  try {
+    await container.putArchive(Readable.from(tar(filesOf(launch, placement, ports))), { path: '/' });
+    const stream = await container.attach({ stream: true, stdin: true, stdout: true, stderr: true, hijack: true });
+    const printed = passOutput(docker, stream, onOutput, (line) => log.write(line));
+    await container.start();
+    const exited = endOf(container, printed, remove);
+    const published = (await container.inspect()).NetworkSettings.Ports;
+    const outside = (port: number): BindAddress => ({ host: '127.0.0.1', port: Number(published[`${port}/tcp`]?.[0]?.HostPort ?? 0) });
+    const publicPort = member.publicAddress ? ports.get(member.publicAddress) : undefined;
+    return {
+      exited,
+      control: outside(controlPort),
+      publicAt: publicPort === undefined ? null : outside(publicPort),
+      listen: Object.fromEntries([...ports].map(([address, port]) => [address, { host: alias, port }])),
+      usage: usageOf(container),
+      // It may have ended already.
+      signal: (signal) => container.kill({ signal }).catch(() => {}),
+    };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+function containerOptions(
+  launch: Launch,
+  placement: Placement,
+  ports: Map<LogicalAddress, number>,
+  alias: string,
+): Docker.ContainerCreateOptions {
+  const { member, publicPort, secrets, binding } = launch;
+  const published = [controlPort, ...[...ports].filter(([address]) => address === member.publicAddress).map(([, port]) => port)];
+  const hostPort = (port: number) => (port === controlPort || publicPort === 0 ? '' : String(publicPort));
+  const environment = {
+    ...secrets,
+    [bindingVariable]: bindingInContainer,
+    DMAS_EXIT_WITH_STDIN: '1',
+    PATH: '/usr/local/bin:/usr/bin:/bin',
+  };
+  const memoryBytes = Math.round(member.resources.memoryMb * 2 ** 20);
+  return {
+    name: `${placement.network}-${alias}`,
+    Image: placement.image,
+    // Found in PATH: images of others have it elsewhere.
+    Entrypoint: ['node', bundleInContainer],
+    Labels: { ...ownerLabels(binding.deploymentId), [labels.replica]: launch.instanceId },
+    Env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),
+    // Files of the state folder stay those of the user who started this.
+    User: `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
+    WorkingDir: '/tmp',
+    // Attached once, by us: when this process goes, standard input ends, and the container with it.
+    OpenStdin: true,
+    StdinOnce: true,
+    AttachStdin: true,
+    AttachStdout: true,
+    AttachStderr: true,
+    ExposedPorts: Object.fromEntries(published.map((port) => [`${port}/tcp`, {}])),
+    HostConfig: {
+      NetworkMode: placement.network,
+      NanoCpus: Math.round(member.resources.vcpu * 1e9),
+      Memory: memoryBytes,
+      // The same: no swap beside it.
+      MemorySwap: memoryBytes,
+      PortBindings: Object.fromEntries(published.map((port) => [`${port}/tcp`, [{ HostIp: '127.0.0.1', HostPort: hostPort(port) }]])),
+      Binds: [`${placement.stateDir}:${stateInContainer}`],
+      CapDrop: ['ALL'],
+      SecurityOpt: ['no-new-privileges'],
+      // What it prints goes to us; the engine need not keep it too.
+      LogConfig: { Type: 'none', Config: {} },
+      ExtraHosts: [`${engineHost}:host-gateway`],
+    },
+    NetworkingConfig: { EndpointsConfig: { [placement.network]: { Aliases: [alias] } } },
+  };
+}
+
+function filesOf(launch: Launch, { otlpEndpoints }: Placement, ports: Map<LogicalAddress, number>) {
+  const binding: ProcessBinding = {
+    ...launch.binding,
+    otlpEndpoints,
+    control: { host: anyInterface, port: controlPort },
+    listen: Object.fromEntries([...ports].map(([address, port]) => [address, { host: anyInterface, port }])),
+    stateDir: stateInContainer,
+  };
+  return [
+    { path: bundleInContainer.slice(1), content: Buffer.from(launch.member.bundle.code), mode: 0o444 },
+    { path: bindingInContainer.slice(1), content: Buffer.from(JSON.stringify(binding)), mode: 0o444 },
+  ];
+}
+
+/** Resolves when everything printed has been passed on. */
+function passOutput(
+  docker: Docker,
+  stream: NodeJS.ReadWriteStream,
+  onOutput: (line: string) => void,
+  onError: (line: string) => void,
+): Promise<void> {
+  const [output, errors] = [new PassThrough(), new PassThrough()];
+  passLines(output, onOutput);
+  passLines(errors, onError);
+  docker.modem.demuxStream(stream, output, errors);
+  return new Promise((resolve) => {
+    const end = () => {
+      output.end();
+      errors.end();
+      resolve();
+    };
+    stream.once('end', end);
+    stream.once('close', end);
+    stream.once('error', end);
+  });
+}
+
+async function endOf(container: Docker.Container, printed: Promise<void>, remove: () => Promise<void>): Promise<Exit> {
+  const status: { StatusCode?: number } = await container.wait().catch(() => ({}));
+  const outOfMemory = await container
+    .inspect()
+    .then(({ State }) => State.OOMKilled)
+    .catch(() => false);
+  await printed;
+  await remove();
+  return outOfMemory ? { code: null, signal: 'the memory limit' } : { code: status.StatusCode ?? null, signal: null };
+}
+
+interface Stats {
+  readonly cpu_stats?: { readonly cpu_usage?: { readonly total_usage?: number } };
+  readonly memory_stats?: { readonly usage?: number; readonly max_usage?: number };
+}
+
+/** Cumulative; peaks are the kernel's where it keeps them (cgroup v1), else the highest seen. */
+function usageOf(container: Docker.Container): () => Promise<ReplicaUsage> {
+  let last: ReplicaUsage = { cpuSeconds: 0, peakMemoryMb: 0 };
+  return async () => {
+    // One-shot: without it the engine waits for a second reading.
+    const stats = (await container.stats({ stream: false, 'one-shot': true }).catch(() => null)) as Stats | null;
+    const memoryBytes = stats?.memory_stats?.max_usage ?? stats?.memory_stats?.usage ?? 0;
+    last = {
+      cpuSeconds: Math.max(last.cpuSeconds, (stats?.cpu_stats?.cpu_usage?.total_usage ?? 0) / 1e9),
+      peakMemoryMb: Math.max(last.peakMemoryMb, memoryBytes / 2 ** 20),
+    };
+    return last;
+  };
+}

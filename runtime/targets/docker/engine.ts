@@ -1,0 +1,38 @@
+import type Docker from 'dockerode';
+import { fail, type Problem } from '../../../compiler/contracts/index.ts';
+
+/** dockerode, which is an optional peer: it is only loaded when this target is used. Finds the engine by DOCKER_HOST. */
+export async function openEngine(): Promise<Docker> {
+  const { default: Engine } = await import('dockerode').catch((cause: unknown) =>
+    fail('DMAS_ENV_TARGET', 'The package dockerode is not installed.', { cause, fix: 'npm install dockerode@5' }),
+  );
+  return new Engine();
+}
+
+/** What is missing to run a plan in containers. */
+export async function checkDockerTarget(image: string): Promise<Problem[]> {
+  try {
+    const engine = await openEngine();
+    const { Os, Arch } = await engine.version();
+    return image ? [] : ownNodeProblems(Os, Arch);
+  } catch (error) {
+    return [problem(`No Docker engine answers: ${(error as Error).message}.`, 'Start one, or set DOCKER_HOST.')];
+  }
+}
+
+/** The names Node.js and Docker give to one processor. */
+const architectures: { readonly [node: string]: string } = { x64: 'amd64', arm64: 'arm64' };
+
+function ownNodeProblems(engineSystem: string, engineArchitecture: string): Problem[] {
+  const here = `${process.platform}/${architectures[process.arch] ?? process.arch}`;
+  const there = `${engineSystem}/${engineArchitecture}`;
+  if (here === there) return [];
+  return [
+    problem(
+      `The Docker engine runs ${there}, so this machine's Node.js (${here}) cannot run in it.`,
+      'Set target.image to an image with Node.js, such as node:20-slim.',
+    ),
+  ];
+}
+
+const problem = (message: string, fix: string): Problem => ({ code: 'DMAS_ENV_TARGET', severity: 'error', message, fix });

@@ -1,0 +1,51 @@
+/**
+ * The program `best/start.mjs` is bundled from: starts a stored plan as processes, from the files beside it and
+ * nothing else, and keeps it up until Ctrl-C.
+ */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Bundle, Plan } from '../../compiler/contracts/index.ts';
+import { createProcessTarget } from './process/create.ts';
+
+const here = import.meta.dirname;
+const plan = JSON.parse(readFileSync(join(here, 'plan.json'), 'utf8')) as Plan;
+const bundles = [...plan.units, ...plan.services].map(({ id }): Bundle => {
+  const code = readFileSync(join(here, 'bundles', `${id}.mjs`), 'utf8');
+  return { id, code, entry: '', sha256: createHash('sha256').update(code).digest('hex'), sizeBytes: Buffer.byteLength(code), modules: [] };
+});
+const secrets = [...new Set(plan.units.flatMap((unit) => unit.secrets))];
+const missing = secrets.filter((name) => process.env[name] === undefined);
+if (missing.length > 0) {
+  process.stderr.write(`set ${missing.join(', ')} first\n`);
+  process.exit(11);
+}
+
+const controller = new AbortController();
+const folder = mkdtempSync(join(tmpdir(), 'dmas-opt-best-'));
+const otlp = process.env.OTEL_EXPORTER_OTLP_ENDPOINT;
+const deployment = await createProcessTarget({ drainMs: 5_000, queueLimit: 256 }).deploy(
+  {
+    deploymentId: `best-${process.pid}`,
+    plan,
+    bundles,
+    otlpEndpoints: otlp === undefined ? [] : [otlp],
+    samplingRatio: otlp === undefined ? 0 : 1,
+    folder,
+    environment: Object.fromEntries(secrets.map((name) => [name, process.env[name] ?? ''])),
+    ingressPort: Number(process.env.PORT ?? 0),
+    readyTimeoutMs: 60_000,
+  },
+  { emit: () => {}, signal: controller.signal, now: Date.now, seed: 0 },
+);
+process.stdout.write(
+  `${plan.application} answers at ${deployment.ingressUrls.join(' ')} (POST / with the input as JSON); Ctrl-C stops it\n`,
+);
+const stop = async () => {
+  await deployment.stop();
+  rmSync(folder, { recursive: true, force: true });
+  process.exit(0);
+};
+process.once('SIGINT', stop);
+process.once('SIGTERM', stop);
