@@ -1,12 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { exitCodes } from '../compiler/contracts/errors.ts';
-import { packageFile } from './package-files.ts';
-
-/** Version of the package. */
-export function toolVersion(): string {
-  return (JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string }).version;
-}
+import { toolVersion } from './package-files.ts';
 
 type SetCode = (code: number) => void;
 
@@ -71,7 +65,6 @@ export function createProgram(setCode: SetCode): Command {
 
   command('trial <scenario> <layouts...>', 'deploy and measure given layouts beside the baseline')
     .option('--target <id>', 'target instead of the scenario’s')
-    .option('--rounds <n>', 'blocks per layout', Number, 3)
     .addOption(runsOption())
     .addOption(progressOption())
     .action(async (file, layouts, options) => setCode(await (await import('./commands/trial.ts')).trial(file, layouts, options)));

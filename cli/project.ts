@@ -1,14 +1,23 @@
+import {
+  type Configuration,
+  DmasError,
+  fail,
+  type Json,
+  type LayoutDefaults,
+  type Problem,
+  type Workflow,
+} from '../compiler/contracts/index.ts';
 import { readWorkflow } from '../compiler/frontends/read-workflow.ts';
 import { baselineConfiguration } from '../compiler/plan/baseline.ts';
-import { type Configuration, DmasError, fail, type LayoutDefaults, type Problem, type Workflow } from '../compiler/contracts/index.ts';
-import type { Space } from '../optimizer/space/space.ts';
 import { buildSpace } from '../optimizer/space/build.ts';
+import type { Space } from '../optimizer/space/space.ts';
 import { readWorkload, type Workload } from '../profiler/load/workload.ts';
 import type { Target, TargetDescriptor } from '../runtime/targets/target.ts';
 import { checkScenario } from '../scenarios/check.ts';
 import { loadScenario } from '../scenarios/load.ts';
 import type { Scenario } from '../scenarios/schema.ts';
 import { frontends, llmBackends, protocols, searchStrategies, stateStores, targets } from './registry.ts';
+import { readReplies } from './replies.ts';
 
 /** A scenario that may run: everything read, checked and resolved; nothing started. */
 export interface Project {
@@ -18,6 +27,8 @@ export interface Project {
   readonly baseline: Configuration;
   readonly defaults: LayoutDefaults;
   readonly space: Space;
+  /** Reply scripts of simulated models. */
+  readonly replies: { readonly [model: string]: Json };
   readonly target: TargetDescriptor;
   /** Warnings; errors were thrown. */
   readonly warnings: readonly Problem[];
@@ -41,25 +52,46 @@ export async function openProject(file: string, overrides: ProjectOverrides = {}
 export async function openScenario(scenario: Scenario): Promise<Project> {
   const { config } = scenario;
   const read = await readWorkflow({ specifier: config.workflow, folder: scenario.folder, frontends });
-  const problems: Problem[] = read.problems.map((problem) => ({ at: { file: scenario.file, ...scenario.places.workflow }, ...problem }));
+  const at = (path: string) => ({ file: scenario.file, ...scenario.places[path] });
+  // A problem of the workflow file as a whole is shown where the scenario names it.
+  const problems: Problem[] = read.problems.map((problem) =>
+    problem.at?.line === undefined ? { ...problem, at: at('workflow') } : problem,
+  );
   const { workload, problems: workloadProblems } = await readWorkload(scenario);
-  problems.push(...workloadProblems);
+  const { replies, problems: replyProblems } = await readReplies(scenario);
+  problems.push(...workloadProblems, ...replyProblems);
   if (!read.workflow) throw new DmasError(problems);
 
-  const words = { protocols: ids(protocols), targets: ids(targets), stores: ids(stateStores), backends: ids(llmBackends), strategies: ids(searchStrategies) };
+  const words = {
+    protocols: ids(protocols),
+    targets: ids(targets),
+    stores: ids(stateStores),
+    backends: ids(llmBackends),
+    strategies: ids(searchStrategies),
+  };
   problems.push(...checkScenario(scenario, read.workflow, words));
   throwErrors(problems);
   const target = targets.find((candidate) => candidate.id === config.target.kind);
   if (!target || !workload) fail('DMAS_CFG_UNKNOWN_TARGET', `unknown target ${config.target.kind}`);
 
   const { configuration: baseline, problems: baselineProblems } = baselineConfiguration(read.workflow, config);
-  problems.push(...baselineProblems);
-  const defaults: LayoutDefaults = { protocol: config.baseline.protocol, resources: config.baseline.resources, serving: baseline?.serving ?? {} };
-  const { space, problems: spaceProblems } = buildSpace({ workflow: read.workflow, config, targetTraits: target.traits, protocols, defaults });
-  problems.push(...spaceProblems);
+  problems.push(...baselineProblems.map((problem) => ({ at: at('baseline'), ...problem })));
+  const defaults: LayoutDefaults = {
+    protocol: config.baseline.protocol,
+    resources: config.baseline.resources,
+    serving: baseline?.serving ?? {},
+  };
+  const { space, problems: spaceProblems } = buildSpace({
+    workflow: read.workflow,
+    config,
+    targetTraits: target.traits,
+    protocolIds: ids(protocols),
+    defaults,
+  });
+  problems.push(...spaceProblems.map((problem) => ({ at: at('search'), ...problem })));
   throwErrors(problems);
   if (!baseline || !space) fail('DMAS_INTERNAL', 'a scenario without errors gave no baseline or no search space');
-  return { scenario, workflow: read.workflow, workload, baseline, defaults, space, target, warnings: problems };
+  return { scenario, workflow: read.workflow, workload, baseline, defaults, space, replies, target, warnings: problems };
 }
 
 function throwErrors(problems: readonly Problem[]): void {
@@ -77,6 +109,19 @@ function override(scenario: Scenario, { target, seed }: ProjectOverrides): Scena
 
 /** A ready target for a project, or the problems that keep it from being ready. */
 export async function openTarget(project: Project): Promise<Target> {
+  const options = project.target.options.safeParse(project.scenario.config.target);
+  if (!options.success) {
+    const { scenario } = project;
+    const at = { file: scenario.file, ...scenario.places.target };
+    throw new DmasError(
+      options.error.issues.map((issue) => ({
+        code: 'DMAS_CFG_INVALID_VALUE',
+        severity: 'error',
+        message: `target.${issue.path.join('.')}: ${issue.message}`,
+        at,
+      })),
+    );
+  }
   const target = (await project.target.load()).create(project.scenario.config.target);
   const problems = await target.check();
   if (problems.some((problem) => problem.severity === 'error')) throw new DmasError(problems);

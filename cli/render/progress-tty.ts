@@ -18,7 +18,7 @@ export function ttyProgress(output: NodeJS.WriteStream): Progress {
       [spent, pc.dim],
     ] as const;
     clear();
-    output.write(fit(parts, (output.columns ?? 80) - 1));
+    output.write(fitParts(parts, (output.columns ?? 80) - 1));
   };
   const timer = setInterval(draw, 500);
   timer.unref();
@@ -43,7 +43,7 @@ export function ttyProgress(output: NodeJS.WriteStream): Progress {
 }
 
 /** Joins the parts up to a number of visible characters; colour goes on after the cut, so no code is ever cut. */
-function fit(parts: readonly (readonly [text: string, colour: (text: string) => string])[], width: number): string {
+function fitParts(parts: readonly (readonly [text: string, colour: (text: string) => string])[], width: number): string {
   let left = width;
   const out: string[] = [];
   for (const [text, colour] of parts) {

@@ -1,0 +1,43 @@
+import type { StageContext } from '../../compiler/contracts/index.ts';
+import { listenForInterrupt } from '../interrupt.ts';
+import { deployConfiguration } from '../laboratory.ts';
+import { insistOn, layoutOf } from '../layouts.ts';
+import { openProject, openTarget } from '../project.ts';
+import { createProgress } from '../render/progress.ts';
+import { createRunFolder } from '../run-folder.ts';
+
+/** Deploys one layout and keeps it up until Ctrl-C. */
+export async function deploy(
+  file: string,
+  options: { readonly layout: string; readonly target?: string; readonly port?: number },
+): Promise<number> {
+  const project = await openProject(file, options);
+  const configuration = await layoutOf(project, options.layout);
+  insistOn(project, configuration);
+  const target = await openTarget(project);
+  await target.clean();
+  const progress = createProgress('auto');
+  const interrupt = listenForInterrupt(() => progress.emit({ type: 'notice', severity: 'info', message: 'stopping' }));
+  const context: StageContext = { emit: progress.emit, signal: interrupt.signal, now: Date.now, seed: project.scenario.config.seed };
+  const folder = await createRunFolder('.dmas-opt/deployments', project.scenario.name, Date.now());
+  const port = options.port ?? project.scenario.config.ingress.port;
+  const deployment = await deployConfiguration(
+    { project, target, folder, context },
+    configuration,
+    `${folder.id.slice(-4)}-deploy`,
+    context,
+    port,
+  );
+  try {
+    progress.close();
+    process.stdout.write(
+      `${project.scenario.name} answers at ${deployment.ingressUrls.join(' ')} (POST / with the input as JSON); Ctrl-C stops it\n`,
+    );
+    if (!interrupt.signal.aborted)
+      await new Promise<void>((resolve) => interrupt.signal.addEventListener('abort', () => resolve(), { once: true }));
+  } finally {
+    await deployment.stop();
+    interrupt.dispose();
+  }
+  return 0;
+}

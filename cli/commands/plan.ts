@@ -1,0 +1,71 @@
+import { configurationId, exitCodes } from '../../compiler/contracts/index.ts';
+import { describeChanges } from '../../compiler/plan/describe.ts';
+import { printPlan } from '../../compiler/plan/print.ts';
+import { spaceSize } from '../../optimizer/space/size.ts';
+import { planBlocks } from '../../optimizer/study/plan.ts';
+import { planOf } from '../laboratory.ts';
+import { layoutOf, referencesOf } from '../layouts.ts';
+import { estimateMoney } from '../money-estimate.ts';
+import { openProject, type Project } from '../project.ts';
+import { seconds, usd } from '../render/format.ts';
+import { studyTiming } from '../timing.ts';
+
+interface PlanOptions {
+  readonly layout: string;
+  readonly target?: string;
+  readonly json?: boolean;
+  readonly detailedExitcode?: boolean;
+}
+
+/** What a run would do, before anything is spent: the baseline, another layout beside it, blocks, time and money. */
+export async function plan(file: string, options: PlanOptions): Promise<number> {
+  const project = await openProject(file, options);
+  const other = await layoutOf(project, options.layout);
+  const changes = describeChanges(project.baseline, other);
+  const study = planStudy(project);
+  if (options.json) {
+    process.stdout.write(
+      `${JSON.stringify({ baseline: planOf(project, project.baseline), layout: planOf(project, other), changes, study }, null, 2)}\n`,
+    );
+  } else {
+    process.stdout.write(
+      [
+        'Baseline (what runs today)',
+        printPlan(planOf(project, project.baseline)),
+        `Changes to ${options.layout}`,
+        ...(changes.length > 0 ? changes.map((line) => `  ${line}`) : ['  none']),
+        '',
+        `Tools that would run in the study`,
+        ...toolLines(project),
+        '',
+        `A run would search ${study.layouts} layouts, deploy at most ${study.trials} and measure about ${study.blocks} blocks: ${seconds(study.secondsLow)} to ${seconds(study.secondsHigh)}, capped at ${seconds(study.capSeconds)}.`,
+        `Model tokens: ${study.money === null ? 'no model price is known, so no money is counted' : `${usd(study.money.low)} to ${usd(study.money.high)} (${study.money.basis})`}.`,
+        '',
+      ].join('\n'),
+    );
+  }
+  const differs = configurationId(project.baseline) !== configurationId(other);
+  return options.detailedExitcode && differs ? exitCodes.differences : exitCodes.success;
+}
+
+function planStudy(project: Project) {
+  const { search, budget } = project.scenario.config;
+  const references = Object.values(referencesOf(project)).filter((reference) => reference !== null);
+  const arms = new Set([project.baseline, ...references].map(configurationId)).size + search.candidates;
+  const trials = Math.min(budget.trials, arms);
+  const blocks = planBlocks(studyTiming(project.scenario), trials);
+  return {
+    layouts: String(spaceSize(project.space)),
+    trials,
+    ...blocks,
+    capSeconds: budget.time / 1000,
+    money: estimateMoney(project, blocks),
+  };
+}
+
+function toolLines({ workflow }: Project): string[] {
+  if (workflow.tools.length === 0) return ['  none'];
+  return workflow.tools.map(
+    (tool) => `  ${tool.name}: ${tool.effect === 'sideEffect' ? 'blocked (has side effects)' : 'live'} (${tool.effect})`,
+  );
+}

@@ -1,0 +1,36 @@
+import { durationMs } from '../duration.ts';
+import { openProject } from '../project.ts';
+import { readText } from '../render/failure.ts';
+import { renderProblems } from '../render/problems.ts';
+import type { ProgressMode } from '../render/progress.ts';
+import { createRunFolder, writeJson } from '../run-folder.ts';
+import { runSession } from '../study-session.ts';
+
+interface RunOptions {
+  readonly target?: string;
+  readonly seed?: number;
+  readonly maxTime?: string;
+  readonly maxTrials?: number;
+  readonly maxCost?: number;
+  readonly keep?: boolean;
+  readonly runs: string;
+  readonly progress: ProgressMode;
+}
+
+/** The whole loop. What was asked is written down first, so that `resume` needs no scenario file. */
+export async function run(file: string, options: RunOptions): Promise<number> {
+  const project = await openProject(file, options);
+  if (project.warnings.length > 0) process.stderr.write(`${renderProblems(project.warnings, readText)}\n\n`);
+  const folder = await createRunFolder(options.runs, project.scenario.name, Date.now());
+  const { budget } = project.scenario.config;
+  const session = {
+    progress: options.progress,
+    timeMs: options.maxTime === undefined ? budget.time : durationMs(options.maxTime),
+    trials: options.maxTrials ?? budget.trials,
+    moneyUsd: options.maxCost ?? budget.money,
+  };
+  await writeJson(folder.file('scenario.json'), project.scenario);
+  await writeJson(folder.file('workflow.json'), project.workflow);
+  await writeJson(folder.file('session.json'), session);
+  return runSession(project, folder, { ...session, keep: options.keep ?? false });
+}

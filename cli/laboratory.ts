@@ -1,0 +1,217 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bundlePlan } from '../compiler/bundle.ts';
+import {
+  type Arena,
+  type BlockRequest,
+  type Configuration,
+  configurationId,
+  DmasError,
+  type Laboratory,
+  type MeasuredBlock,
+  type Plan,
+  type Provenance,
+  type StageContext,
+  weakest,
+} from '../compiler/contracts/index.ts';
+import { planDeployment } from '../compiler/plan/plan-deployment.ts';
+import { foldBlock, readSamples } from '../profiler/block.ts';
+import type { Collector } from '../profiler/collect/collector.ts';
+import { bundleDriver } from '../profiler/load/bundle.ts';
+import type { LoadResult } from '../profiler/load/job.ts';
+import { loadJob } from '../profiler/load/workload.ts';
+import { writeTraces } from '../profiler/store/traces.ts';
+import type { Deployment, Target } from '../runtime/targets/target.ts';
+import { type Answers, openAnswers } from './answers.ts';
+import { planRequest } from './planning.ts';
+import type { Project } from './project.ts';
+import { llmBackends } from './registry.ts';
+import type { RunFolder } from './run-folder.ts';
+
+export interface LaboratoryOptions {
+  readonly project: Project;
+  readonly target: Target;
+  readonly collector: Collector;
+  readonly folder: RunFolder;
+  readonly context: StageContext;
+}
+
+/** How long answers and spans may still come in after a block's load has ended. */
+const graceMs = 5_000;
+/** A deployment of a handful of processes is up in a second; a cold machine may need far longer. */
+const readyTimeoutMs = 60_000;
+/** Beside the block itself: start of the driver, grace and writing its samples. */
+const jobMarginMs = 60_000;
+
+/** Where configurations become deployments and blocks: joins compiler, target, driver and collector. */
+export async function createLaboratory(options: LaboratoryOptions): Promise<Laboratory> {
+  const driverCode = await bundleDriver();
+  const answers = await openAnswers(options.folder.file('answers.json'));
+  let sequence = (await readdir(options.folder.file('deployments')).catch(() => [])).length;
+  const nextId = () => `${options.folder.id.slice(-4)}-${++sequence}`;
+
+  return {
+    openArena: async (configurations, signal) => {
+      const context = { ...options.context, signal };
+      const arms = new Map<string, Deployment>();
+      const failures: { configurationId: string; code: string; message: string; detail?: string }[] = [];
+      await Promise.all(
+        configurations.map(async (configuration) => {
+          const id = configurationId(configuration);
+          try {
+            arms.set(id, await deployConfiguration(options, configuration, nextId(), context));
+          } catch (error) {
+            if (signal.aborted) return;
+            if (!(error instanceof DmasError)) throw error;
+            failures.push({ configurationId: id, code: error.code, message: error.message });
+          }
+        }),
+      ).catch(async (error: unknown) => {
+        await stopAll(arms);
+        throw error;
+      });
+      if (signal.aborted) await stopAll(arms);
+      return arenaOf(options, arms, failures, driverCode, answers, context);
+    },
+  };
+}
+
+const stopAll = (arms: ReadonlyMap<string, Deployment>) =>
+  Promise.all([...arms.values()].map((deployment) => deployment.stop())).then(() => {});
+
+/** Compiles and starts one configuration. Throws a DmasError; then nothing of it is left. */
+export async function deployConfiguration(
+  { project, target, collector, folder, context: { emit } }: Omit<LaboratoryOptions, 'collector'> & { readonly collector?: Collector },
+  configuration: Configuration,
+  deploymentId: string,
+  context: StageContext,
+  ingressPort = 0,
+): Promise<Deployment> {
+  const id = configurationId(configuration);
+  const startedAtMs = context.now();
+  emit({ type: 'deploying', configurationId: id, label: id });
+  const plan = planOf(project, configuration);
+  const bundles = await bundlePlan({ plan, workflow: project.workflow });
+  const deploymentFolder = join(folder.file('deployments'), deploymentId);
+  await mkdir(deploymentFolder, { recursive: true });
+  const deployment = await target.deploy(
+    {
+      deploymentId,
+      plan,
+      bundles,
+      otlpEndpoints: [collector?.url, process.env.OTEL_EXPORTER_OTLP_ENDPOINT].filter((url): url is string => Boolean(url)),
+      samplingRatio: 0,
+      folder: deploymentFolder,
+      environment: secretsOf(plan),
+      ingressPort,
+      readyTimeoutMs,
+    },
+    context,
+  );
+  emit({ type: 'deployed', configurationId: id, deploymentId, seconds: (context.now() - startedAtMs) / 1000 });
+  return deployment;
+}
+
+/** The plan of a configuration; throws when it cannot be realized. */
+export function planOf(project: Project, configuration: Configuration): Plan {
+  const { plan, problems } = planDeployment(planRequest(project, configuration));
+  if (!plan) throw new DmasError(problems);
+  return plan;
+}
+
+/** Values of the secrets the plan names, and nothing else of this environment. */
+function secretsOf(plan: Plan): { [name: string]: string } {
+  const names = new Set(plan.units.flatMap((unit) => unit.secrets));
+  return Object.fromEntries([...names].flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+}
+
+function arenaOf(
+  options: LaboratoryOptions,
+  arms: ReadonlyMap<string, Deployment>,
+  failures: Arena['failures'],
+  driverCode: string,
+  answers: Answers,
+  context: StageContext,
+): Arena {
+  return {
+    failures,
+    block: async (request, signal) => {
+      const deployment = arms.get(request.configurationId);
+      if (!deployment) throw new RangeError(`configuration ${request.configurationId} is not in this arena`);
+      return measureBlock(options, deployment, driverCode, answers, request, { ...context, signal });
+    },
+    close: () => stopAll(arms),
+  };
+}
+
+/** One block: set sampling, drive load from a job of its own, take usage and spans, fold. */
+async function measureBlock(
+  { project, target, collector, folder }: LaboratoryOptions,
+  deployment: Deployment,
+  driverCode: string,
+  answers: Answers,
+  request: BlockRequest,
+  context: StageContext,
+): Promise<MeasuredBlock> {
+  await deployment.setSampling(request.samplingRatio);
+  const samplesFile = folder.file(`samples/${request.id}.ndjson`);
+  const job = loadJob({
+    workload: project.workload,
+    request,
+    urls: deployment.ingressUrls,
+    samplesFile,
+    graceMs,
+    expected: answers.known(),
+  });
+  const incidentsBefore = deployment.incidents().length;
+  const usageBefore = await deployment.usage();
+  const startedAtMs = context.now();
+  const result = (await target.runJob(
+    {
+      id: request.id,
+      code: driverCode,
+      input: job,
+      folder: join(folder.file('deployments'), deployment.id),
+      timeoutMs: request.warmupMs + request.durationMs + graceMs + jobMarginMs,
+    },
+    context,
+  )) as LoadResult;
+  const usageAfter = await deployment.usage();
+  await deployment.flushTraces();
+  const { spans } = collector.take(request.id);
+  if (spans.length > 0) await writeTraces(folder.file(`traces/${request.id}.ndjson`), spans);
+  // The baseline's own answers are the reference every other layout must give, unless the scenario has its own.
+  if (request.purpose === 'profile') await answers.learn(result.answers);
+  const block = foldBlock({
+    id: request.id,
+    purpose: request.purpose,
+    configurationId: request.configurationId,
+    deploymentId: deployment.id,
+    round: request.round,
+    seed: request.seed,
+    startedAtMs,
+    warmupMs: request.warmupMs,
+    durationMs: request.durationMs,
+    samplingRatio: request.samplingRatio,
+    provenance: provenanceOf(deployment.plan),
+    workflow: project.workflow,
+    plan: deployment.plan,
+    prices: project.scenario.config.prices,
+    samples: await readSamples(samplesFile),
+    load: result.facts,
+    usageBefore,
+    usageAfter,
+    incidents: deployment
+      .incidents()
+      .slice(incidentsBefore)
+      .map((incident) => ({ ...incident, atMs: incident.atMs - startedAtMs })),
+    spans,
+  });
+  return { block, spans };
+}
+
+/** As weak as the weakest model behind the plan; an application without a model is measured. */
+function provenanceOf(plan: Plan): Provenance {
+  const backends = plan.units.flatMap((unit) => Object.values(unit.models).map((model) => model.backend));
+  return weakest(backends.map((id) => llmBackends.find((backend) => backend.id === id)?.traits.provenance ?? 'measured'));
+}

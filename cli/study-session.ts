@@ -1,0 +1,130 @@
+import { type Configuration, exitCodes, type StageContext, type Study } from '../compiler/contracts/index.ts';
+import { openJournal } from '../optimizer/journal.ts';
+import { runStudy } from '../optimizer/study.ts';
+import type { Collector } from '../profiler/collect/collector.ts';
+import { lastOf } from '../reports/build.ts';
+import type { Target } from '../runtime/targets/target.ts';
+import { writeBest } from './best.ts';
+import { type Interrupt, listenForInterrupt } from './interrupt.ts';
+import { createLaboratory, deployConfiguration } from './laboratory.ts';
+import { referencesOf } from './layouts.ts';
+import { machineFacts } from './machine.ts';
+import { toolVersion } from './package-files.ts';
+import { openTarget, type Project } from './project.ts';
+import { collectors } from './registry.ts';
+import { renderEnding } from './render/ending.ts';
+import { createProgress, type ProgressMode } from './render/progress.ts';
+import type { RunFolder } from './run-folder.ts';
+import { createStudyPlanning } from './study-planning.ts';
+import { studyTiming } from './timing.ts';
+import { writeReport } from './write-report.ts';
+
+export interface SessionOptions {
+  readonly progress: ProgressMode;
+  readonly keep?: boolean;
+  readonly timeMs: number;
+  readonly trials: number;
+  readonly moneyUsd?: number | undefined;
+  /** Layouts to measure instead of searching. */
+  readonly given?: readonly Configuration[];
+}
+
+/** What a session has open; closed in reverse order, whatever happens. */
+interface Tools {
+  readonly target: Target;
+  readonly collector: Collector;
+  readonly context: StageContext;
+  readonly interrupt: Interrupt;
+}
+
+/** One sitting of a study, new or resumed: measure, decide, report, redeploy the best. Returns the exit code. */
+export async function runSession(project: Project, folder: RunFolder, options: SessionOptions): Promise<number> {
+  const progress = createProgress(options.progress);
+  const interrupt = listenForInterrupt(() =>
+    progress.emit({ type: 'notice', severity: 'info', message: 'ending cleanly; Ctrl-C again to stop at once' }),
+  );
+  const context: StageContext = { emit: progress.emit, signal: interrupt.signal, now: Date.now, seed: project.scenario.config.seed };
+  const target = await openTarget(project);
+  for (const line of await target.clean())
+    context.emit({ type: 'notice', severity: 'info', message: `removed what a dead run left behind: ${line}` });
+  const collector = await startCollector(project);
+  const tools: Tools = { target, collector, context, interrupt };
+  try {
+    const study = await measure(project, folder, options, tools);
+    context.emit({ type: 'phase', phase: 'report', title: 'Report' });
+    const report = await writeReport(project, folder, study);
+    const winner = winnerOf(study, project.baseline);
+    await writeBest(project, folder, winner);
+    progress.close();
+    process.stdout.write(renderEnding(report, folder));
+    if (!interrupt.signal.aborted && lastOf(study, 'study-ended')) await redeploy(project, folder, winner, options, tools);
+    return exitCodeOf(study);
+  } finally {
+    progress.close();
+    interrupt.dispose();
+    await collector.close();
+  }
+}
+
+async function measure(project: Project, folder: RunFolder, options: SessionOptions, tools: Tools): Promise<Study> {
+  const { context } = tools;
+  const journal = await openJournal(folder.file('journal.ndjson'));
+  try {
+    return await runStudy(
+      {
+        studyId: folder.id,
+        toolVersion: toolVersion(),
+        machine: machineFacts(),
+        scenario: project.scenario,
+        workflow: project.workflow,
+        baseline: project.baseline,
+        references: () => referencesOf(project),
+        laboratory: await createLaboratory({ project, folder, ...tools }),
+        journal,
+        planning: createStudyPlanning(project, folder, options.given),
+        timing: studyTiming(project.scenario),
+        budget: { timeMs: options.timeMs, trials: options.trials, moneyUsd: options.moneyUsd },
+      },
+      context,
+    );
+  } finally {
+    await journal.close();
+  }
+}
+
+/** Containers reach the collector over the bridge, so it must not listen on loopback only. */
+async function startCollector(project: Project): Promise<Collector> {
+  const [descriptor] = collectors;
+  return (await descriptor.load()).start(project.target.id === 'process' ? '127.0.0.1' : '0.0.0.0');
+}
+
+export function winnerOf(study: Study, baseline: Configuration): Configuration {
+  const winner = lastOf(study, 'decided')?.winner;
+  const trial = study.entries.find((entry) => entry.type === 'trial-added' && entry.configurationId === winner);
+  return trial?.type === 'trial-added' ? trial.configuration : baseline;
+}
+
+/** Starts the best layout once more from its plan: with `--keep` it serves until Ctrl-C, otherwise it is taken down. */
+async function redeploy(project: Project, folder: RunFolder, winner: Configuration, { keep }: SessionOptions, tools: Tools): Promise<void> {
+  if (!keep) return;
+  const { context, interrupt } = tools;
+  const deployment = await deployConfiguration(
+    { project, folder, ...tools },
+    winner,
+    `${folder.id.slice(-4)}-kept`,
+    context,
+    project.scenario.config.ingress.port,
+  );
+  try {
+    process.stdout.write(`Serving the best layout at ${deployment.ingressUrls.join(' ')} until Ctrl-C\n`);
+    await new Promise<void>((resolve) => interrupt.signal.addEventListener('abort', () => resolve(), { once: true }));
+  } finally {
+    await deployment.stop();
+  }
+}
+
+function exitCodeOf(study: Study): number {
+  if (!lastOf(study, 'study-ended') && lastOf(study, 'interrupted')) return exitCodes.interrupted;
+  if (lastOf(study, 'decided')?.kind === 'nothing-measured') return exitCodes.allTrialsFailed;
+  return lastOf(study, 'capped') ? exitCodes.capped : exitCodes.success;
+}
