@@ -300,6 +300,33 @@ for (const { descriptor, remains, startsWithinMs } of subjects) {
       });
     });
 
+    it.each(['stopped', 'interrupted'])('leaves nothing when %s while a plan is being replaced', async (how) => {
+      const { deployment, request } = await deploy();
+      const controller = new AbortController();
+      const next = planOf([{ id: 'a+b', ingress: true }, { id: 'c+d' }]);
+      const bundles = bundlesOf(next, { 'a+b': 'never-ready' });
+      const updating = deployment.update({ plan: next, bundles }, testContext(controller.signal)).catch((error: unknown) => error);
+      await sleep(100);
+      if (how === 'interrupted') {
+        controller.abort();
+        expect(await updating).toMatchObject({ code: 'DMAS_INTERRUPTED' });
+        const [url = ''] = deployment.ingressUrls;
+        expect((await factsOf(url)).id).toBe('a');
+      }
+      await deployment.stop();
+      expect(await updating).toMatchObject({ code: expect.stringMatching(/^DMAS_/) });
+      expect(await remains(request)).toEqual([]);
+    });
+
+    it('leaves nothing when stopped while a replica is coming back', async () => {
+      const { deployment, request } = await deploy();
+      await Promise.all([deployment.kill('b', 0), deployment.kill('model-x', 0)]);
+      await sleep(110);
+      await deployment.stop();
+      expect(await remains(request)).toEqual([]);
+      expect(deployment.incidents().map(({ what }) => what)).toEqual(['killed', 'killed']);
+    });
+
     it('puts a gateway in front of the ingress when the plan has one', async () => {
       const plan = planOf([{ id: 'a', ingress: true, replicas: 2 }], [fixtureService('gateway', 'gateway')]);
       const { deployment, url } = await deploy(plan);

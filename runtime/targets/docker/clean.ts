@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
 import { type LeaseOwner, ownerState } from '../process/lease.ts';
-import { openEngine } from './engine.ts';
+import { openEngine, ping } from './engine.ts';
 import { labels } from './labels.ts';
 
 interface Leftover {
@@ -21,11 +21,11 @@ export async function cleanDocker(): Promise<string[]> {
 
 /** Containers first: a network in use cannot be removed. Nothing when no engine answers. */
 async function find(): Promise<Leftover[]> {
-  const docker = await openEngine().catch(() => null);
-  const filters = JSON.stringify({ label: [labels.owner] });
-  const containers = (await docker?.listContainers({ all: true, filters }).catch(() => [])) ?? [];
-  const networks = (await docker?.listNetworks({ filters }).catch(() => [])) ?? [];
+  const docker = await answering();
   if (!docker) return [];
+  const filters = JSON.stringify({ label: [labels.owner] });
+  const containers = await docker.listContainers({ all: true, filters });
+  const networks = await docker.listNetworks({ filters });
   return [
     ...containers
       .filter((container) => ownerIsDead(container.Labels))
@@ -40,6 +40,16 @@ async function find(): Promise<Leftover[]> {
         remove: () => docker.getNetwork(network.Id).remove().catch(ignoreGone),
       })),
   ];
+}
+
+async function answering(): Promise<Docker | null> {
+  try {
+    const docker = await openEngine();
+    await ping(docker);
+    return docker;
+  } catch {
+    return null;
+  }
 }
 
 type Labels = Docker.ContainerInfo['Labels'] | undefined;

@@ -9,10 +9,23 @@ export async function openEngine(): Promise<Docker> {
   return new Engine();
 }
 
+/** An engine that does not answer a ping by then is taken for absent. */
+const pingMs = 5_000;
+
+/** Rejects when the engine does not answer; a DOCKER_HOST that leads nowhere would else be waited for for minutes. */
+export async function ping(engine: Docker): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${pingMs} ms`)), pingMs);
+  });
+  await Promise.race([engine.ping(), late]).finally(() => clearTimeout(timer));
+}
+
 /** What is missing to run a plan in containers. */
 export async function checkDockerTarget(image: string): Promise<Problem[]> {
   try {
     const engine = await openEngine();
+    await ping(engine);
     const { Os, Arch } = await engine.version();
     return image ? [] : ownNodeProblems(Os, Arch);
   } catch (error) {

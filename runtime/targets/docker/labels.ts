@@ -7,9 +7,12 @@ export const labels = {
   image: 'dmas-opt.node',
 } as const;
 
+const longestName = 48;
+/** The end of an id holds the replica and the count of starts. */
+const keptEnd = 16;
+
 /** A name the engine accepts for containers and networks, and that its name server answers. */
-export const dockerName = (text: string): string =>
-  text
-    .replace(/[^a-zA-Z0-9.-]/g, '-')
-    .replace(/^[^a-zA-Z0-9]+/, '')
-    .slice(0, 48);
+export function dockerName(text: string): string {
+  const name = text.replace(/[^a-zA-Z0-9.-]/g, '-').replace(/^[^a-zA-Z0-9]+/, '');
+  return name.length <= longestName ? name : `${name.slice(0, longestName - keptEnd)}${name.slice(-keptEnd)}`;
+}

@@ -7,6 +7,8 @@ import { processUsage, signalGroup } from './procfs.ts';
 export interface ChildOptions {
   /** Path of the ES module Node runs. */
   readonly module: string;
+  /** Given to Node before the module. */
+  readonly nodeArguments?: readonly string[];
   /** For messages and the lease. */
   readonly name: string;
   readonly cwd: string;
@@ -40,7 +42,7 @@ const passedOn = ['PATH', 'TMPDIR', 'TZ', 'LANG'] as const;
 export function startChild(options: ChildOptions): Child {
   const { lease, name } = options;
   const inherited = passedOn.flatMap((variable) => (process.env[variable] === undefined ? [] : [[variable, process.env[variable]]]));
-  const child = spawn(process.execPath, [options.module], {
+  const child = spawn(process.execPath, [...(options.nodeArguments ?? []), options.module], {
     cwd: options.cwd,
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -1,7 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { superviseDeployment } from '../supervise/deployment.ts';
+import { failOnDisk } from '../supervise/disk.ts';
+import type { ReplicaHost } from '../supervise/host.ts';
 import type { SuperviseSettings } from '../supervise/supervisor.ts';
-import type { Target } from '../target.ts';
+import type { DeployRequest, Target } from '../target.ts';
 import { checkProcessTarget } from './check.ts';
 import { cleanProcesses, processLeftovers } from './clean.ts';
 import { processHost } from './host.ts';
@@ -12,11 +14,20 @@ export function createProcessTarget(settings: SuperviseSettings): Target {
   return {
     check: checkProcessTarget,
     async deploy(request, context) {
-      mkdirSync(request.folder, { recursive: true });
-      return superviseDeployment(request, context, processHost(request.deploymentId, request.folder), settings);
+      return superviseDeployment(request, context, openHost(request), settings);
     },
     runJob: runProcessJob,
     clean: cleanProcesses,
     leftovers: async () => processLeftovers(),
   };
+}
+
+function openHost(request: DeployRequest): ReplicaHost {
+  try {
+    mkdirSync(request.folder, { recursive: true });
+    return processHost(request.deploymentId, request.folder);
+  } catch (error) {
+    failOnDisk(error);
+    throw error;
+  }
 }

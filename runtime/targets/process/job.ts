@@ -2,12 +2,18 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DmasError, fail, type StageContext } from '../../../compiler/contracts/index.ts';
 import { DeadlineExceeded, deadline } from '../supervise/deadline.ts';
+import { failOnDisk } from '../supervise/disk.ts';
 import { exitText } from '../supervise/host.ts';
 import { ReplicaLog } from '../supervise/log.ts';
 import { fileName } from '../supervise/members.ts';
 import { type Job, jobVariable } from '../target.ts';
 import { startChild } from './child.ts';
 import { takeLease } from './lease.ts';
+
+/** Units see to it themselves that they end with their owner; a job need not know. Workers of a job load this too. */
+const endWithOwner = `--import=data:text/javascript,${encodeURIComponent(
+  'import { isMainThread } from "node:worker_threads"; if (isMainThread) process.stdin.on("end", () => process.exit(1)).resume().unref();',
+)}`;
 
 /**
  * Runs a bundled program as a process of this machine, to its end.
@@ -29,6 +35,7 @@ export async function runProcessJob(job: Job, context: StageContext): Promise<un
     writeFileSync(inputFile, JSON.stringify(job.input), { mode: 0o600 });
     const child = startChild({
       module,
+      nodeArguments: [endWithOwner],
       name: job.id,
       cwd: job.folder,
       environment: { [jobVariable]: inputFile },
@@ -46,6 +53,7 @@ export async function runProcessJob(job: Job, context: StageContext): Promise<un
   } catch (error) {
     if (context.signal.aborted)
       throw new DmasError({ code: 'DMAS_INTERRUPTED', severity: 'error', message: `${job.id} was interrupted.` }, { cause: error });
+    failOnDisk(error);
     const what = error instanceof DeadlineExceeded ? `did not end within ${job.timeoutMs} ms` : (error as Error).message;
     const tail = log.tail();
     fail('DMAS_JOB_FAILED', `${job.id} ${what}.${tail ? ` Its log ends with:\n${tail}` : ''}`, { cause: error });

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DmasError, fail, type Incident, type Peers, type StageContext } from '../../../compiler/contracts/index.ts';
 import type { DeployRequest } from '../target.ts';
 import { DeadlineExceeded, deadline } from './deadline.ts';
+import { failOnDisk } from './disk.ts';
 import { type Exit, exitText, type ReplicaHost, type RunningReplica } from './host.ts';
 import { type Member, memberName } from './members.ts';
 import { restartLimitText } from './restart-policy.ts';
@@ -93,6 +94,7 @@ export class Supervisor {
     } catch (error) {
       if (error instanceof DmasError) throw error;
       if (this.#context.signal.aborted) throw interrupted(error);
+      failOnDisk(error);
       const reason = signal.aborted ? signal.reason : error;
       const what = reason instanceof DeadlineExceeded ? `was not ready within ${this.#request.readyTimeoutMs} ms` : errorText(reason);
       fail('DMAS_DEPLOY_FAILED', `${memberName(slot.member)} did not start: ${what}.${logTail(slot)}`, {

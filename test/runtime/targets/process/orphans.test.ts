@@ -101,6 +101,7 @@ describe('what a killed owner leaves', () => {
     await nextLine();
     await vi.waitFor(() => expect(processesMentioning(join(folder, 'job-1'))).toHaveLength(1), 10_000);
     await kill(owner);
+    await vi.waitFor(() => expect(processesMentioning(folder)).toEqual([]), 10_000);
     await target.clean();
     await expectNothingLeft();
     expect(readdirSync(folder)).toEqual(['job-1.log']);
