@@ -1,3 +1,4 @@
+import { Script } from 'node:vm';
 import { type Loader, transform } from 'esbuild';
 
 /** Calls of the workflow API build a value and do nothing else. */
@@ -31,12 +32,22 @@ export async function purify(text: string, loader: Loader, file: string): Promis
     tsconfigRaw: {},
     logLevel: 'silent',
   });
-  const statements = findDefinitions(code);
-  if (await parses(wrap(code, statements, true))) return wrap(code, statements);
-  // Something looked like the end of a definition and was not (a line in a template literal): keep those that hold alone.
-  const sound: Statement[] = [];
-  for (const statement of statements) if (await parses(wrap(code, [statement], true))) sound.push(statement);
-  return (await parses(wrap(code, sound, true))) ? wrap(code, sound) : code;
+  const found = findDefinitions(code);
+  // What begins inside a template literal or a comment is no statement: the text before it would not parse.
+  const sound = await Promise.all(found.map(({ start }) => parses(code.slice(0, start))));
+  return wrap(
+    code,
+    found.filter((_, index) => sound[index]),
+  );
+}
+
+async function parses(code: string): Promise<boolean> {
+  try {
+    await transform(code, { loader: 'js', format: 'esm', tsconfigRaw: {}, logLevel: 'silent' });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Specifiers a module imports for their effects alone. */
@@ -59,22 +70,43 @@ function findDefinitions(code: string): Statement[] {
   for (let match = opening.exec(code); match !== null; match = opening.exec(code)) {
     const [head, name, isDefault, root = ''] = match;
     if (!roots.has(root)) continue;
-    const end = endOfStatement(code, match.index);
-    if (end === undefined) continue;
-    if (name !== undefined) roots.add(name);
     const from = match.index + head.length - root.length - (/new $/.test(head.slice(0, -root.length)) ? 4 : 0);
-    statements.push({ start: match.index, from, to: end, isDefault: isDefault !== undefined });
-    opening.lastIndex = end;
+    const to = endOfExpression(code, from);
+    if (to === undefined) continue;
+    if (name !== undefined) roots.add(name);
+    statements.push({ start: match.index, from, to, isDefault: isDefault !== undefined });
+    opening.lastIndex = to;
   }
   return statements;
 }
 
-/** Offset of the semicolon of the first line that starts in the first column, ends in one, and is followed by a statement. */
-function endOfStatement(code: string, start: number): number | undefined {
-  const ending = /^[^\s].*;$(?=\n\S|\n?$(?![\s\S]))/gm;
-  ending.lastIndex = start;
-  const match = ending.exec(code);
-  return match === null ? undefined : match.index + match[0].length - 1;
+/** How many lines that look like the end of a statement are tried before it is left alone. */
+const maxEnds = 50;
+
+/** Offset of the semicolon that ends the statement whose initializer begins at `from`. */
+function endOfExpression(code: string, from: number): number | undefined {
+  const ending = /;$/gm;
+  ending.lastIndex = from;
+  for (let tries = 0; tries < maxEnds; tries++) {
+    const match = ending.exec(code);
+    if (match === null) return undefined;
+    // A shorter piece that parses would have unbalanced brackets or quotes, so the first one is the whole.
+    if (isExpression(code.slice(from, match.index))) return match.index;
+  }
+  return undefined;
+}
+
+/**
+ * Parses only. The middle of a conditional holds one expression and not several declarators, and a static block no
+ * `await` of the module: wrapping either would change what it means.
+ */
+function isExpression(text: string): boolean {
+  try {
+    new Script(`class Check { static { () => 1 ? ${text} : 0; } }`);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function importedRoots(code: string): Set<string> {
@@ -88,29 +120,15 @@ function importedRoots(code: string): Set<string> {
   return roots;
 }
 
-/**
- * With `check`, in a form that parses only where wrapping keeps the meaning: a conditional's middle holds one expression
- * and not several declarators, and an arrow holds no `await` of the module.
- */
-function wrap(code: string, statements: readonly Statement[], check = false): string {
+function wrap(code: string, statements: readonly Statement[]): string {
   let out = '';
   let at = 0;
   for (const { start, from, to, isDefault } of statements) {
     out += code.slice(at, start);
     out += isDefault ? 'const dmasOptDefault = ' : code.slice(start, from);
-    const value = code.slice(from, to);
-    out += `/* @__PURE__ */ (() => ${check ? `1 ? ${value} : 0` : value})();`;
+    out += `/* @__PURE__ */ (() => ${code.slice(from, to)})();`;
     if (isDefault) out += '\nexport { dmasOptDefault as default };';
     at = to + 1;
   }
   return out + code.slice(at);
-}
-
-async function parses(code: string): Promise<boolean> {
-  try {
-    await transform(code, { loader: 'js', format: 'esm', logLevel: 'silent' });
-    return true;
-  } catch {
-    return false;
-  }
 }
