@@ -1,0 +1,124 @@
+import { configurationId, fail, type StageContext, type Study, type TrialRole } from '../compiler/contracts/index.ts';
+import { type BenchTools, Interrupted } from './race/bench.ts';
+import { decide } from './race/decide.ts';
+import { goalOf } from './race/evidence.ts';
+import { createBudget } from './study/budget.ts';
+import type { StudyInput } from './study/input.ts';
+import { planBlocks } from './study/plan.ts';
+import { profileLayouts } from './study/profiling.ts';
+import { confirmChoice, type Race, raceLayouts } from './study/racing.ts';
+import { createRecorder, type Recorder } from './study/recorder.ts';
+import { searchCandidates, tellHeadroom } from './study/searching.ts';
+import { addTrial, labelOf, trialArms } from './study/trials.ts';
+
+export type { Planning, StudyBudget, StudyInput, StudyTiming } from './study/input.ts';
+export { type BlockPlan, planBlocks } from './study/plan.ts';
+
+/**
+ * Profiles what runs today, says how much there is to gain, searches, races the best against the plain layouts, proves
+ * the winner on fresh deployments, and decides. A function of the journal and of what is measured: every decision is an
+ * entry, and what stands in the journal is not done again.
+ *
+ * Failed trials and Ctrl-C are part of the study that comes back; thrown are only a full disk and a journal of another
+ * scenario.
+ *
+ * @throws DmasError DMAS_ENV_DISK, DMAS_RUN_CORRUPT
+ */
+export async function runStudy(input: StudyInput, context: StageContext): Promise<Study> {
+  const recorder = createRecorder(input.journal, context.now);
+  if (recorder.find('study-ended') !== undefined) return recorder.study;
+  const tools = await startOrResume(input, context, recorder);
+  try {
+    await goThrough(input, tools);
+    await recorder.record({ type: 'study-ended' });
+  } catch (error) {
+    if (!(error instanceof Interrupted) && !isAbort(error, context)) throw error;
+    await recorder.record({ type: 'interrupted', reason: String(context.signal.reason ?? 'stopped') });
+  }
+  return recorder.study;
+}
+
+/** What a planning function throws when the user stops it. */
+const isAbort = (error: unknown, context: StageContext) => context.signal.aborted && (error as Error).name === 'AbortError';
+
+async function goThrough(input: StudyInput, tools: BenchTools): Promise<void> {
+  const goal = goalOf(input.scenario.config);
+  await addBaseline(input, tools);
+  const profiled = await profileLayouts(input, tools);
+  if (profiled === null) return recordDecision(input, tools, null, null);
+  await tellHeadroom(input, profiled, tools);
+  await searchCandidates(input, profiled, tools);
+  const race = await raceLayouts(input, goal, tools);
+  const confirmation = await confirmChoice(input, goal, race, tools);
+  return recordDecision(input, tools, race, confirmation);
+}
+
+async function startOrResume(input: StudyInput, context: StageContext, recorder: Recorder): Promise<BenchTools> {
+  const { studyId, toolVersion, machine, scenario, timing } = input;
+  const started = recorder.find('study-started');
+  if (started === undefined) {
+    const { sha256: scenarioSha256 } = scenario;
+    await recorder.record({ type: 'study-started', schemaVersion: 1, studyId, seed: context.seed, toolVersion, scenarioSha256, machine });
+  } else {
+    if (started.scenarioSha256 !== scenario.sha256 || started.seed !== context.seed) {
+      fail('DMAS_RUN_CORRUPT', 'the scenario or its seed has changed since this run was started', { fix: 'Start a new run.' });
+    }
+    await recorder.record({ type: 'study-resumed', toolVersion });
+  }
+  const arms = Math.min(input.budget.trials, scenario.config.search.candidates + 3);
+  context.emit({ type: 'plan', ...planBlocks(timing, arms) });
+  return { laboratory: input.laboratory, recorder, context, budget: createBudget(recorder, input.budget, timing) };
+}
+
+/** The baseline is trial 0, whatever else it is. */
+async function addBaseline(input: StudyInput, tools: BenchTools): Promise<void> {
+  const { allInOne, onePerAgent } = input.references();
+  const id = configurationId(input.baseline);
+  const is = (other: typeof allInOne) => other !== null && configurationId(other) === id;
+  const roles: TrialRole[] = [
+    'baseline',
+    ...(is(allInOne) ? ['all-in-one' as const] : []),
+    ...(is(onePerAgent) ? ['one-per-agent' as const] : []),
+  ];
+  await addTrial(tools, input.baseline, roles);
+}
+
+async function recordDecision(
+  input: StudyInput,
+  tools: BenchTools,
+  race: Race | null,
+  confirmation: Awaited<ReturnType<typeof confirmChoice>>,
+): Promise<void> {
+  const { recorder, context } = tools;
+  const trials = trialArms(tools);
+  const label = (id: string) => trials.find((arm) => arm.configurationId === id)?.label ?? labelOf(trials.length, []);
+  const capped = recorder.all('capped').at(-1)?.detail;
+  const { winner, sentence } = await recorder.once(
+    'decided',
+    () => true,
+    () => ({
+      type: 'decided',
+      ...decide({
+        goal: goalOf(input.scenario.config),
+        baselineId: configurationId(input.baseline),
+        challengers: race?.challengers ?? [],
+        nothingMeasured: race === null || race.validBlocks === 0,
+        faults: faultsOf(recorder),
+        raceComparisons: race?.comparisons ?? [],
+        choice: race?.choice ?? null,
+        confirmation,
+        labelOf: label,
+        ...(race?.baselineFailure === undefined ? {} : { baselineFailure: race.baselineFailure }),
+        ...(capped === undefined ? {} : { capped }),
+      }),
+    }),
+  );
+  context.emit({ type: 'best', label: label(winner), sentence });
+}
+
+/** What kept layouts or blocks from being measured, each once. */
+function faultsOf(recorder: Recorder): readonly string[] {
+  const failures = recorder.all('trial-failed').map((entry) => entry.message);
+  const faults = [...recorder.study.blocks.values()].flatMap((block) => block.quality.faults.map(({ fault }) => fault));
+  return [...new Set([...failures, ...faults])];
+}
