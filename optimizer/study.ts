@@ -65,9 +65,15 @@ async function startOrResume(input: StudyInput, context: StageContext, recorder:
     }
     await recorder.record({ type: 'study-resumed', toolVersion });
   }
-  const arms = Math.min(input.budget.trials, scenario.config.search.candidates + 3);
-  context.emit({ type: 'plan', ...planBlocks(timing, arms) });
+  context.emit({ type: 'plan', ...planBlocks(timing, armsOf(input)) });
   return { laboratory: input.laboratory, recorder, context, budget: createBudget(recorder, input.budget, timing) };
+}
+
+/** Most layouts the race may have: baseline, plain layouts that differ from it, candidates. */
+function armsOf(input: StudyInput): number {
+  const { allInOne, onePerAgent } = input.references();
+  const plain = [input.baseline, allInOne, onePerAgent].filter((layout) => layout !== null).map(configurationId);
+  return Math.min(input.budget.trials, new Set(plain).size + input.scenario.config.search.candidates);
 }
 
 /** The baseline is trial 0, whatever else it is. */

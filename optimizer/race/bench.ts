@@ -68,9 +68,9 @@ export function openBench(arms: readonly Arm[], tools: BenchTools): Bench {
     const startMs = context.now();
     const measured = await attempt(tools, [arm], () => arena.block(request, context.signal));
     if (measured === null) return null;
-    // A block cut short by the user is not a measurement; resume runs it again under the same id.
-    const cut = measured.block.quality.faults.some(({ fault }) => fault === 'interrupted');
-    if (cut && context.signal.aborted) throw new Interrupted();
+    // While the user stops everything a block may end early or lose its peers: that is no measurement, and no fault of
+    // the layout either. Resume runs it again under the same id.
+    if (context.signal.aborted && !measured.block.quality.valid) throw new Interrupted();
     const { block } = await recorder.record({ type: 'block-finished', block: measured.block });
     budget.observe('block', context.now() - startMs);
     tell(context, arm, block, false);
@@ -105,11 +105,13 @@ async function deploy(arms: readonly Arm[], tools: BenchTools, keep: (arena: Are
   const standing = arms.filter((arm) => !hasFailed(recorder, arm.configurationId));
   if (standing.length === 0) return;
   const startMs = context.now();
+  for (const { configurationId, label } of standing) context.emit({ type: 'deploying', configurationId, label });
   const configurations = standing.map((arm) => arm.configuration);
   const arena = await attempt(tools, standing, () => laboratory.openArena(configurations, context.signal));
   if (arena === null) return;
   // Kept before anything else can fail, so that it is closed whatever happens.
   keep(arena);
+  throwIfInterrupted(context.signal);
   budget.observe('deploy', context.now() - startMs);
   for (const failure of arena.failures) {
     const arm = standing.find((candidate) => candidate.configurationId === failure.configurationId);

@@ -12,6 +12,8 @@ export interface RoundsInput {
   readonly durationMs: number;
   readonly samplingRatio: number;
   readonly seed: number;
+  /** Time kept for what comes after; only the first `minRounds` may use it. */
+  readonly reserveMs: number;
   /**
    * Which arms need another round, from the blocks so far. Asked after each round from `minRounds` on; none ends the
    * phase. It must depend on the blocks alone, so that a resumed study asks and answers the same.
@@ -42,7 +44,7 @@ export async function runRounds(input: RoundsInput, tools: BenchTools): Promise<
       if (!begun) {
         const standing = taking.filter((arm) => !hasFailed(recorder, arm.configurationId));
         if (standing.length === 0 || isCapped()) break;
-        const broken = budget.wouldBreak(standing.length);
+        const broken = budget.wouldBreak(standing.length, round < minRounds ? 0 : input.reserveMs);
         if (broken !== null) {
           await recorder.record({ type: 'capped', phase, cap: broken.cap, detail: `after ${round} rounds: ${broken.detail}` });
           break;
@@ -80,6 +82,6 @@ export async function runRounds(input: RoundsInput, tools: BenchTools): Promise<
     if (blocks.some((block) => block.id === blockId(phase, round, arm.configurationId, 2))) return true;
     if (blocks.some((block) => block.round > round)) return false;
     const repeated = blocks.filter((block) => block.id === blockId(phase, block.round, arm.configurationId, 2));
-    return repeated.length < repeatsPerArm && budget.wouldBreak(1) === null;
+    return repeated.length < repeatsPerArm && budget.wouldBreak(1, input.reserveMs) === null;
   }
 }

@@ -41,6 +41,7 @@ export async function planPhase(
 /** Runs the rounds of a planned phase on fresh deployments; a time budget that left it undecided is written down. */
 export async function runPhase(
   plan: EntryOf<'planned'>,
+  reserveMs: number,
   stillOpen: (blocks: readonly Block[]) => readonly string[],
   input: StudyInput,
   tools: BenchTools,
@@ -57,6 +58,7 @@ export async function runPhase(
       durationMs: input.timing.durationMs,
       samplingRatio: input.verdictSampling ?? defaultVerdictSampling,
       seed: tools.context.seed,
+      reserveMs,
       stillOpen,
     },
     tools,

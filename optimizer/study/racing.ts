@@ -44,7 +44,7 @@ export async function raceLayouts(input: StudyInput, goal: Goal, tools: BenchToo
     const open = reference === baselineId ? openArms(standings, baselineId, goal) : plan.arms;
     return { comparisons, standings, open };
   };
-  const blocks = await runPhase(plan, (sofar) => evidence(sofar).open, input, tools);
+  const blocks = await runPhase(plan, reserveMs, (sofar) => evidence(sofar).open, input, tools);
 
   const { comparisons, standings } = evidence(blocks);
   const baseline = standings.find((standing) => standing.configurationId === baselineId) ?? standingOf(baselineId, [], [], goal);
@@ -66,10 +66,12 @@ export async function raceLayouts(input: StudyInput, goal: Goal, tools: BenchToo
   const baselineFailure = failures.get(baselineId);
   const challengers = inTrialOrder(others, arms).filter((standing) => !failures.has(standing.configurationId));
   const baselineFailed = baselineFailure !== undefined;
+  const choice = chooseForConfirmation({ baseline, baselineFailed, challengers, margin: goal.margin });
+  tellChoice(choice, arms, tools);
   return {
     challengers,
     comparisons: compared.comparisons,
-    choice: chooseForConfirmation({ baseline, baselineFailed, challengers, margin: goal.margin }),
+    choice,
     bestReferenceId: best,
     ...(baselineFailed ? { baselineFailure } : {}),
     validBlocks: blocks.filter((block) => block.quality.valid).length,
@@ -105,7 +107,7 @@ export async function confirmChoice(input: StudyInput, goal: Goal, race: Race, t
     const all = open.length > 0 && plan.arms.includes(bestReferenceId) ? [...new Set([...open, bestReferenceId])] : open;
     return { baseline, challenger, comparisons: [...comparisons, ...againstBest], bestReferenceId, open: all };
   };
-  const blocks = await runPhase(plan, (sofar) => evidence(sofar).open, input, tools);
+  const blocks = await runPhase(plan, 0, (sofar) => evidence(sofar).open, input, tools);
   const { open: _open, ...found } = evidence(blocks);
   const { comparisons } = await recorder.once(
     'compared',
@@ -113,6 +115,20 @@ export async function confirmChoice(input: StudyInput, goal: Goal, race: Race, t
     () => ({ type: 'compared', phase: 'confirm', comparisons: found.comparisons }),
   );
   return { ...found, comparisons };
+}
+
+const reasons: { readonly [why in Choice['why']]: string } = {
+  better: 'ahead of the baseline',
+  'meets-limits': 'meets the limits the baseline breaks',
+  promising: 'perhaps ahead of the baseline',
+  'baseline-failed': 'runs where the baseline does not',
+};
+
+function tellChoice(choice: Choice | null, arms: readonly TrialArm[], tools: BenchTools): void {
+  const [baseline] = arms;
+  const label = arms.find((arm) => arm.configurationId === choice?.configurationId)?.label ?? baseline?.label ?? '';
+  const sentence = choice === null ? 'no layout is ahead of it' : `${reasons[choice.why]}, to be confirmed`;
+  tools.context.emit({ type: 'best', label, sentence });
 }
 
 const of = (id: string, blocks: readonly Block[]) => blocks.filter((block) => block.configurationId === id);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { JournalEntry, Study } from '../../../compiler/contracts/index.ts';
+import { configurationId, type JournalEntry, type Study } from '../../../compiler/contracts/index.ts';
 import { trialsOf } from '../../../optimizer/study/trials.ts';
 import { planBlocks, runStudy } from '../../../optimizer/study.ts';
 import {
@@ -373,6 +373,27 @@ describe('resume', () => {
       const again = await resumed(stopped.entries, createFakeWorld(options));
       expect(decisions(again.entries)).toEqual(decisions(found.entries));
     }
+  });
+
+  it('holds nothing against a layout that Ctrl-C kept from starting', async () => {
+    const world = createFakeWorld();
+    const laboratory: typeof world.laboratory = {
+      openArena: async (configurations, signal) => {
+        const arena = await world.laboratory.openArena(configurations, signal);
+        if (world.arenas.length < 2) return arena;
+        world.abort.abort('Ctrl-C');
+        const failures = configurations.map((made) => ({
+          configurationId: configurationId(made),
+          code: 'DMAS_DEPLOY_FAILED',
+          message: 'killed',
+        }));
+        return { ...arena, failures };
+      },
+    };
+    const stopped = await runStudy(studyInput(world, { laboratory }), world.context);
+    expect(types(stopped)).not.toContain('trial-failed');
+    expect(stopped.entries.at(-1)).toMatchObject({ type: 'interrupted' });
+    expect(world.openArenas()).toBe(0);
   });
 
   it('does not keep a block that Ctrl-C cut short', async () => {
