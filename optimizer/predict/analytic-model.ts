@@ -29,16 +29,26 @@ export interface AnalyticResult {
 
 export interface AnalyticModel {
   /**
-   * With `waits` false nothing queues and undecided components' hops are free: what is left can only grow when more is
-   * decided, so it is a lower bound for every layout that completes this one.
+   * `full` is the prediction. `bound` keeps only what can but grow when more of the layout is decided: hops of
+   * undecided components are free, waits are those that the components decided so far cause each other, the host's
+   * limit, slots and the tail of the waits are left out, and in a closed loop nothing waits. So it is a lower bound
+   * for every layout that completes this one.
    */
-  evaluate(layout: NumericLayout, waits: boolean): AnalyticResult;
+  evaluate(layout: NumericLayout, mode: 'full' | 'bound'): AnalyticResult;
 }
 
-/** Requests replayed per class: their measured latencies are at the midpoints of equal parts of the distribution. */
+/** Requests replayed per class: their idle latencies are at the midpoints of equal parts of the distribution. */
 const replaysPerClass = 12;
 /** A closed loop never offers more than it is answered, so its utilization settles below one. */
 const closedCeiling = 0.98;
+/** Rounds of its fixed point, each half way in the logarithm. */
+const closedRounds = 12;
+
+interface ClassReplays {
+  readonly list: Int32Array;
+  /** All requests of the class over the replayed ones, when idle: takes out the luck of which ones were picked. */
+  readonly factor: { readonly mean: number; readonly p50: number; readonly p95: number };
+}
 
 /**
  * The analytic tier: mean demand per unit gives utilization and waits, a few representative requests replayed along
@@ -58,7 +68,6 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
   const componentCount = c.components.length;
   const edgeCount = c.edges.length;
   const demand = demandOf(c);
-  const replays = c.classes.map((_, id) => representatives(c, id));
   const arrivals = c.classes.map((name) => workload[name]);
   const anyClosed = arrivals.some((entry) => entry?.process === 'closed');
   const mayWaitForSlots = c.concurrency.some((slots) => slots < 0x7fffffff);
@@ -88,10 +97,9 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
     feasible: true,
   };
   // Replay: per visit its duration without and with waits, and the CPU it puts on the loop it runs on.
-  const most = Math.max(
-    1,
-    ...replays.flatMap((list) => [...list].map((s) => (c.skeletonVisit[s + 1] as number) - (c.skeletonVisit[s] as number))),
-  );
+  let most = 1;
+  for (let s = 0; s < c.skeletonClass.length; s++)
+    most = Math.max(most, (c.skeletonVisit[s + 1] as number) - (c.skeletonVisit[s] as number));
   const idle = new Float64Array(most);
   const loaded = new Float64Array(most);
   const quietIdle = new Float64Array(most);
@@ -103,7 +111,9 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
   const branchUnit = new Int32Array(64);
   const order = new Int32Array(64);
 
+  let stretch = 1;
   let openRates = false;
+  const replays = chooseReplays();
 
   function setRates(): void {
     // Open rates never change; only closed loops are fixed points of their own latency.
@@ -118,7 +128,7 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
     openRates = true;
   }
 
-  function loads(layout: NumericLayout, waits: boolean): void {
+  function loads(layout: NumericLayout, waits: boolean, shared = true): void {
     const units = layout.unitIds.length;
     cpu.fill(0, 0, units);
     jobs.fill(0, 0, units);
@@ -168,7 +178,7 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
     result.feasible = anyClosed || hostLoad < 1;
     const hostRho = Math.min(hostLoad, closedCeiling);
     // Wait in units of the service time, which is how much longer a job takes under processor sharing.
-    stretch = waits && processes > hostCores ? 1 + waitMs(hostRho, hostCores, 1, 1) : 1;
+    stretch = waits && shared && processes > hostCores ? 1 + waitMs(hostRho, hostCores, 1, 1) : 1;
     for (let u = 0; u < units; u++) {
       const replicas = layout.replicas[u] as number;
       const rho = (cpu[u] as number) / 1000 / replicas;
@@ -182,7 +192,6 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
       result.loopWaitMs[u] = waitMs(Math.min(rho * stretch, anyClosed ? closedCeiling : 0.999), replicas, mean * stretch, (1 + cs2) / 2);
     }
   }
-  let stretch = 1;
   function load(unit: number, cpuMs: number, count: number, sumSquares: number): void {
     cpu[unit] = (cpu[unit] as number) + cpuMs;
     jobs[unit] = (jobs[unit] as number) + count;
@@ -211,6 +220,7 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
         const first = c.phaseCall[phase] as number;
         const last = c.phaseCall[phase + 1] as number;
         let n = 0;
+        let ahead = false;
         let longestIdle = 0;
         let longestLoaded = 0;
         for (let call = first; call < last; call++) {
@@ -246,6 +256,16 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
           if (!blocking) {
             // The caller goes on once the message is sent, but the work still counts until all is quiet.
             if (crossing[edge] === 1) localMs += mine;
+            else if (n < 64 && mine > 0 && (phase + 1 < lastPhase || last - first > 1)) {
+              // Its CPU runs on the caller's loop first, so what the caller does next comes after it.
+              branch.idle[n] = mine;
+              branch.loaded[n] = mine;
+              branch.own[n] = mine;
+              branch.remote[n] = 0;
+              branchUnit[n] = -1;
+              n++;
+              ahead = true;
+            }
             quietAfterIdle = Math.max(quietAfterIdle, idleMs + latency + (quietIdle[child] as number));
             quietAfterLoaded = Math.max(quietAfterLoaded, loadedMs + latency + extra + (quietLoaded[child] as number));
             continue;
@@ -266,7 +286,7 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
             n++;
           }
         }
-        if (n > 1) {
+        if (n > 1 || ahead) {
           longestIdle = Math.max(longestIdle, serialMs(n, branch.own, branch.idle, -1));
           longestLoaded = Math.max(longestLoaded, serialMs(n, branch.own, branch.loaded, -1));
           for (let i = 0; i < n; i++) {
@@ -317,13 +337,13 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
     return longest;
   }
 
-  function latencies(layout: NumericLayout, waits: boolean): void {
+  function latencies(layout: NumericLayout, waits: boolean, tail = true): void {
     const entryUnit = c.entry >= 0 ? (layout.unitOf[c.entry] as number) : -1;
     const inWait = ingressCpuMs > 0 && entryUnit >= 0 ? (result.loopWaitMs[entryUnit] as number) + ingressCpuMs * (stretch - 1) : 0;
     const inCpu = entryUnit !== -2 ? ingressCpuMs : 0;
     heldMs.fill(0);
     for (let k = 0; k < classCount; k++) {
-      const list = replays[k] as Int32Array;
+      const { list, factor } = replays[k] as ClassReplays;
       const n = list.length;
       let meanIdle = 0;
       let mean = 0;
@@ -347,19 +367,20 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
       mean /= n;
       sortFirst(idleOf, n);
       if (!waits) {
-        result.meanMs[k] = meanIdle;
-        result.p50Ms[k] = midpointQuantile(idleOf, n, 0.5);
-        result.p95Ms[k] = midpointQuantile(idleOf, n, 0.95);
+        result.meanMs[k] = meanIdle * factor.mean;
+        result.p50Ms[k] = midpointQuantile(idleOf, n, 0.5) * factor.p50;
+        result.p95Ms[k] = midpointQuantile(idleOf, n, 0.95) * factor.p95;
         continue;
       }
       sortFirst(loadedOf, n);
       const medianIdle = midpointQuantile(idleOf, n, 0.5);
       const highIdle = midpointQuantile(idleOf, n, 0.95);
       const waited = mean - meanIdle;
-      result.meanMs[k] = mean;
-      result.p50Ms[k] = medianIdle + Math.LN2 * Math.max(0, midpointQuantile(loadedOf, n, 0.5) - medianIdle);
+      result.meanMs[k] = mean * factor.mean;
+      result.p50Ms[k] = factor.p50 * (medianIdle + Math.LN2 * Math.max(0, midpointQuantile(loadedOf, n, 0.5) - medianIdle));
       const spread = Math.max(0, highIdle - meanIdle);
-      result.p95Ms[k] = Math.max(highIdle, midpointQuantile(loadedOf, n, 0.95)) + Math.hypot(spread, 2 * waited) - spread;
+      const high = Math.max(highIdle, midpointQuantile(loadedOf, n, 0.95));
+      result.p95Ms[k] = factor.p95 * (high + (tail ? Math.hypot(spread, 2 * waited) - spread : 0));
     }
   }
 
@@ -383,33 +404,78 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
   }
 
   return {
-    evaluate(layout, waits) {
-      if (!openRates) for (let k = 0; k < classCount; k++) rate[k] = arrivals[k] ? ratePerSecond(arrivals[k] as Workload[string], 0) : 0;
-      const rounds = anyClosed ? (waits ? 12 : 1) : 1;
+    evaluate(layout, mode) {
+      slotWait.fill(0);
       if (anyClosed) {
         // A closed loop is fastest when nothing waits: the start of the fixed point, and all there is for a bound.
-        slotWait.fill(0);
-        for (let k = 0; k < classCount; k++) if (arrivals[k]?.process === 'closed') rate[k] = 0;
+        for (let k = 0; k < classCount; k++) rate[k] = arrivals[k]?.process === 'closed' ? 0 : openRate(k);
         setRates();
         loads(layout, false);
         latencies(layout, false);
         closedRates(1);
+        setRates();
+        loads(layout, false);
+        if (mode === 'bound') return result;
+      } else if (!openRates) {
+        for (let k = 0; k < classCount; k++) rate[k] = openRate(k);
+        setRates();
       }
-      for (let round = 0; round < rounds; round++) {
+      if (mode === 'bound') {
+        loads(layout, true, false);
+        latencies(layout, true, false);
+        return result;
+      }
+      for (let round = 0; round < (anyClosed ? closedRounds : 1); round++) {
         slotWait.fill(0);
-        setRates();
-        loads(layout, waits);
-        latencies(layout, waits);
-        if (waits && mayWaitForSlots && slotWaits(layout)) latencies(layout, true);
-        if (anyClosed && waits) closedRates(0.5);
-      }
-      if (anyClosed && waits) {
-        setRates();
         loads(layout, true);
+        latencies(layout, true);
+        if (mayWaitForSlots && slotWaits(layout)) latencies(layout, true);
+        if (!anyClosed) break;
+        closedRates(0.5);
+        setRates();
       }
       return result;
     },
   };
+
+  function openRate(k: number): number {
+    const open = arrivals[k];
+    return open ? ratePerSecond(open, 0) : 0;
+  }
+
+  function chooseReplays(): readonly ClassReplays[] {
+    // Idle and in one process: the demand alone orders the requests, not what they happened to meet.
+    const together: NumericLayout = {
+      unitOf: Int32Array.from(c.external, (external) => (external === 1 ? -2 : -1)),
+      unitIds: [],
+      replicas: new Int32Array(0),
+      hops: c.edges.map(() => null),
+    };
+    return c.classes.map((_, id) => {
+      const members = [...c.skeletonClass.keys()].filter((s) => c.skeletonClass[s] === id);
+      const ms = new Map(
+        members.map((s) => {
+          replay(s, together, 0);
+          return [s, c.completesWhenQuiet ? (quietIdle[0] as number) : (idle[0] as number)] as const;
+        }),
+      );
+      const at = (s: number) => ms.get(s) as number;
+      members.sort((a, b) => at(a) - at(b) || a - b);
+      const n = Math.min(replaysPerClass, members.length);
+      const list = Int32Array.from({ length: n }, (_, i) => members[Math.floor(((i + 0.5) / n) * members.length)] as number);
+      const all = Float64Array.from(members, at);
+      const few = Float64Array.from(list, at);
+      const ratio = (statistic: (values: Float64Array) => number) => (n > 0 && statistic(few) > 0 ? statistic(all) / statistic(few) : 1);
+      return {
+        list,
+        factor: {
+          mean: ratio((values) => values.reduce((sum, value) => sum + value, 0) / values.length),
+          p50: ratio((values) => midpointQuantile(values, values.length, 0.5)),
+          p95: ratio((values) => midpointQuantile(values, values.length, 0.95)),
+        },
+      };
+    });
+  }
 
   function closedRates(step: number): void {
     for (let k = 0; k < classCount; k++) {
@@ -419,14 +485,6 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
       rate[k] = (rate[k] as number) === 0 ? next : (rate[k] as number) ** (1 - step) * next ** step;
     }
   }
-}
-
-function representatives(c: CompiledProfile, classId: number): Int32Array {
-  const members = [...c.skeletonClass.keys()]
-    .filter((s) => c.skeletonClass[s] === classId)
-    .sort((a, b) => (c.skeletonMeasuredMs[a] ?? 0) - (c.skeletonMeasuredMs[b] ?? 0) || a - b);
-  const n = Math.min(replaysPerClass, members.length);
-  return Int32Array.from({ length: n }, (_, i) => members[Math.floor(((i + 0.5) / n) * members.length)] as number);
 }
 
 /** Quantile of n sorted values that stand for the midpoints of n equal parts, with straight lines between them. */

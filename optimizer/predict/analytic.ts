@@ -46,7 +46,7 @@ export function createAnalyticPredictor(input: PredictorInput): Predict {
   const parts = analyticParts(input);
   return (configuration) => {
     const layout = parts.layoutOf(configuration);
-    const result = parts.model.evaluate(layout, true);
+    const result = parts.model.evaluate(layout, 'full');
     const usdPerHour = allocatedUsdPerHour(configuration, input.pricing) + gatewayUsdPerHour(input, configuration);
     const utilization: Record<string, number> = {};
     layout.unitIds.forEach((id, unit) => {

@@ -16,9 +16,9 @@ export interface BoundInput extends PredictorInput {
 }
 
 /**
- * Admissible bound of the analytic predictor: nothing waits, hops between groups take the cheapest figure of any
- * allowed protocol, hops with an undecided end are free, each group has the fewest replicas that carry its own CPU on
- * the cheapest resources. Every one of these only gets worse as more is decided, and the objective is monotone, so a
+ * Admissible bound of the analytic predictor: latency as in the model's `bound` mode with the most replicas allowed,
+ * hops between groups at the cheapest figure of any allowed protocol, hops with an undecided end free, and money for
+ * the fewest replicas that carry each group's own CPU on the cheapest resources. Every one of these only gets worse as more is decided, and the objective is monotone, so a
  * partition whose bound is above the best known objective cannot contain anything better.
  */
 export function createAnalyticBound(input: BoundInput): Bound {
@@ -41,6 +41,15 @@ export function createAnalyticBound(input: BoundInput): Bound {
     return sum + (prices.length > 0 ? Math.min(...prices) : 0);
   }, 0);
   const closed = Object.values(input.workload).some((arrivals) => arrivals.process === 'closed');
+
+  // With nothing left to choose that changes latency, the prediction itself is the sharpest bound.
+  const oneProtocol = Object.values(space.protocols).every((options) => options.length <= 1);
+  const onlyReplicas = (groups: readonly (readonly string[])[], replicas?: readonly number[]) =>
+    replicas !== undefined ||
+    groups.every((group) => {
+      const range = replicaRange(space, group);
+      return range.min === range.max;
+    });
 
   const unitOf = new Int32Array(compiled.components.length);
   const hops: (HopPrice | null)[] = compiled.edges.map(() => null);
@@ -68,10 +77,10 @@ export function createAnalyticBound(input: BoundInput): Bound {
       });
       // First with the most replicas: what cannot carry its load even so is out.
       const layout: NumericLayout = { unitOf, unitIds, replicas: counts, hops };
-      const result = model.evaluate(layout, false);
+      const complete = groups.reduce((sum, group) => sum + group.length, 0) === space.components.length;
+      const result = model.evaluate(layout, complete && oneProtocol && onlyReplicas(groups, replicas) ? 'full' : 'bound');
       if (!result.feasible) return Number.POSITIVE_INFINITY;
       let usd = gpuUsd;
-      const complete = groups.reduce((sum, group) => sum + group.length, 0) === space.components.length;
       groups.forEach((group, unit) => {
         const range = replicaRange(space, group);
         const load = (result.utilization[unit] as number) * (counts[unit] as number);

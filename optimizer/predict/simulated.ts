@@ -76,7 +76,7 @@ export function createSimulator(input: PredictorInput): Simulator {
       });
 
       // Rates as offered where they are known: a finite sample of arrivals is off by a few percent.
-      const offered = parts.model.evaluate(layout, true);
+      const offered = parts.model.evaluate(layout, 'full');
       const rates = openOnly ? [...offered.ratePerSecond] : perSecond;
       const totalRate = rates.reduce((sum, rate) => sum + rate, 0);
       const correction = openOnly ? totalRate / Math.max(1e-9, (run.requests * 1000) / Math.max(1, spanMs)) : 1;

@@ -2,11 +2,13 @@ import {
   type ChannelConfiguration,
   type Configuration,
   canonicalConfiguration,
+  type Edge,
   edgesOf,
   type Resources,
   type ServingConfiguration,
   type UnitConfiguration,
   unitId,
+  type Workflow,
 } from '../../compiler/contracts/index.ts';
 import { replicaRange } from './partitions.ts';
 import type { Space } from './space.ts';
@@ -18,11 +20,23 @@ export function resourceChoices(space: Space, components: readonly string[]): re
   return distinct.size > 0 ? [...distinct.values()] : [space.defaults.resources];
 }
 
+const edgesByWorkflow = new WeakMap<Workflow, readonly Edge[]>();
+
+/** `edgesOf`, listed once per workflow: searches ask for every partition. */
+export function workflowEdges(workflow: Workflow): readonly Edge[] {
+  let edges = edgesByWorkflow.get(workflow);
+  if (!edges) {
+    edges = edgesOf(workflow);
+    edgesByWorkflow.set(workflow, edges);
+  }
+  return edges;
+}
+
 /** Channels with at least one edge between two groups, or from or to a component that is in no group (external). */
 export function crossingChannels(space: Space, groups: readonly (readonly string[])[]): readonly string[] {
   const groupOf = new Map(groups.flatMap((group, index) => group.map((name) => [name, index] as const)));
   const crossing = new Set<string>();
-  for (const edge of edgesOf(space.workflow)) {
+  for (const edge of workflowEdges(space.workflow)) {
     const [from, to] = [groupOf.get(edge.from), groupOf.get(edge.to)];
     if (from === undefined || to === undefined || from !== to) crossing.add(edge.channel);
   }
@@ -64,7 +78,7 @@ export function configurationOf(space: Space, groups: readonly (readonly string[
     resources: choices.resources[index]?.[pick.resources[index] ?? 0] ?? space.defaults.resources,
   }));
   const channels: Record<string, ChannelConfiguration> = {};
-  for (const edge of edgesOf(space.workflow)) channels[edge.channel] = defaultProtocol(space, edge.channel);
+  for (const edge of workflowEdges(space.workflow)) channels[edge.channel] = defaultProtocol(space, edge.channel);
   choices.channels.forEach((channel, index) => {
     channels[channel.id] = channel.options[pick.channels[index] ?? 0] ?? defaultProtocol(space, channel.id);
   });

@@ -251,9 +251,13 @@ export function randomCase(n: number, seed: number, requests = 24): RandomCase {
   const meanCpu = names.map(() => random.exponential(1.5));
   const build = (i: number): SkeletonVisit => {
     const children = names.map((_, j) => j).filter((j) => parent[j] === i);
-    const calls = children
+    const calls: SkeletonCall[] = children
       .filter(() => random.next() < 0.9)
-      .map((j) => call(build(j), 200 + random.integer(20_000), 200 + random.integer(20_000)));
+      .map((j) => {
+        const [requestBytes, responseBytes] = [200 + random.integer(20_000), 200 + random.integer(20_000)];
+        return random.next() < 0.15 ? send(build(j), requestBytes) : call(build(j), requestBytes, responseBytes);
+      });
+    if (random.next() < 0.2) calls.push(modelCall(random.exponential(10)));
     const cpu = random.exponential(meanCpu[i] as number);
     return random.next() < 0.5
       ? visit(names[i] as string, cpu, calls, random.exponential(2))
