@@ -5,19 +5,11 @@ import { expect, it } from 'vitest';
 import { grpc } from '../../runtime/protocols/grpc.ts';
 import { httpJson } from '../../runtime/protocols/http-json.ts';
 import { inproc } from '../../runtime/protocols/inproc.ts';
+import { searchableCombinations } from '../../runtime/protocols/prices.ts';
 import type { Protocol, ProtocolDescriptor, ProtocolOptions } from '../../runtime/protocols/protocol.ts';
 import { type Place, protocolSuite } from './protocol-suite.ts';
 
 const descriptors: readonly ProtocolDescriptor[] = [inproc, httpJson, grpc];
-
-/** Every combination of the option values worth searching, the defaults among them. */
-function combinations({ options, traits }: ProtocolDescriptor): ProtocolOptions[] {
-  let all = [options.parse({}) as ProtocolOptions];
-  for (const [name, values] of Object.entries(traits.searchable)) {
-    all = all.flatMap((chosen) => values.map((value) => ({ ...chosen, [name]: value })));
-  }
-  return all;
-}
 
 const placeFor =
   (options: ProtocolOptions) =>
@@ -31,9 +23,9 @@ for (const descriptor of descriptors) {
   it(`the descriptor of ${descriptor.id} is complete`, () => {
     expect(descriptor.kind).toBe('protocol');
     expect(descriptor.title).not.toBe('');
-    for (const options of combinations(descriptor)) expect(descriptor.options.safeParse(options).success).toBe(true);
+    for (const options of searchableCombinations(descriptor)) expect(descriptor.options.safeParse(options).success).toBe(true);
     expect(descriptor.options.safeParse({ 'no-such-option': 1 }).success).toBe(false);
   });
 
-  for (const options of combinations(descriptor)) protocolSuite(descriptor, options, placeFor(options));
+  for (const options of searchableCombinations(descriptor)) protocolSuite(descriptor, options, placeFor(options));
 }

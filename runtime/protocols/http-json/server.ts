@@ -4,7 +4,7 @@ import { type BindAddress, type CallError, callErrorCodes, type Pattern, toCallE
 import type { CallHandler, Listener } from '../protocol.ts';
 import { bodyLimitBytes, joinBytes, jsonType, parseJson, streamType, toJsonText, tooLarge } from '../wire/body.ts';
 import { cancelledError, drainingError, encodeCallError, invalidError } from '../wire/errors.ts';
-import { InFlight, serveCall } from '../wire/incoming.ts';
+import { InFlight, type ServedCall, serveCall } from '../wire/incoming.ts';
 import { listenAt } from '../wire/listen.ts';
 import { callHeader, decodeMeta, metaPrefixBytes } from '../wire/meta.ts';
 
@@ -47,7 +47,11 @@ function receive(context: Context, request: IncomingMessage, response: ServerRes
   let sizeBytes = 0;
   let refused = false;
   context.inFlight.begin();
-  response.on('close', () => context.inFlight.end());
+  let served: ServedCall | undefined;
+  response.on('close', () => {
+    context.inFlight.end();
+    if (served !== undefined && !response.writableFinished) served.cancel(cancelledError('the callee'));
+  });
   const refuse = (error: CallError) => {
     refused = true;
     answerError(context, response, error);
@@ -67,7 +71,7 @@ function receive(context: Context, request: IncomingMessage, response: ServerRes
   request.on('end', () => {
     if (refused) return;
     try {
-      dispatch(context, request, response, joinBytes(pieces, sizeBytes));
+      served = dispatch(context, request, response, joinBytes(pieces, sizeBytes));
     } catch (error) {
       refuse(toCallError(error));
     }
@@ -75,7 +79,7 @@ function receive(context: Context, request: IncomingMessage, response: ServerRes
   request.on('error', () => response.destroy());
 }
 
-function dispatch(context: Context, request: IncomingMessage, response: ServerResponse, bytes: Buffer): void {
+function dispatch(context: Context, request: IncomingMessage, response: ServerResponse, bytes: Buffer): ServedCall {
   if (request.method !== 'POST') throw invalidError(`only POST is understood, not ${request.method}`);
   const { target, pattern } = parseUrl(request.url ?? '/');
   const started = performance.now();
@@ -94,13 +98,11 @@ function dispatch(context: Context, request: IncomingMessage, response: ServerRe
   }
   const wire = { requestBytes: bytes.length - prefixBytes, deserializeMs: performance.now() - started };
   const served = serveCall(context.handler, { target, pattern, body, meta, wire }, (chunk) => writeChunk(response, chunk));
-  response.on('close', () => {
-    if (!response.writableFinished) served.cancel(cancelledError(target));
-  });
   served.result.then(
     (output) => answer(context, response, pattern, output),
     (error: CallError) => answerError(context, response, error),
   );
+  return served;
 }
 
 /** `/<target>?pattern=<pattern>`; the pattern is `request` when absent. */

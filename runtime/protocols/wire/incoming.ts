@@ -12,7 +12,9 @@ export interface ServedCall {
 
 /** Runs a handler under the deadline of the call. The deadline answers the caller even when the handler ignores its signal. */
 export function serveCall(handler: CallHandler, call: Omit<IncomingCall, 'signal'>, emit: (chunk: unknown) => void): ServedCall {
-  const controller = new AbortController();
+  // Made when it is first looked at: a signal is dear, and many handlers are done before anybody asks.
+  let controller: AbortController | undefined;
+  let stopped: CallError | undefined;
   let open = true;
   let stop: (error: CallError) => void = () => {};
   const result = new Promise<unknown>((resolve, reject) => {
@@ -20,7 +22,8 @@ export function serveCall(handler: CallHandler, call: Omit<IncomingCall, 'signal
       if (!open) return;
       open = false;
       clearTimeout(timer);
-      controller.abort(error);
+      stopped = error;
+      controller?.abort(error);
       reject(error);
     };
     const timer = setTimeout(() => stop(deadlineError(call.target)), Math.min(Math.max(call.meta.remainingMs, 0), maxRemainingMs));
@@ -36,11 +39,20 @@ export function serveCall(handler: CallHandler, call: Omit<IncomingCall, 'signal
     };
     const fail = (error: unknown) => finish(() => reject(toCallError(error, call.target)));
     const { target, pattern, body, meta, wire } = call;
+    const incoming: IncomingCall = {
+      target,
+      pattern,
+      body,
+      meta,
+      wire,
+      get signal() {
+        controller ??= new AbortController();
+        if (stopped !== undefined && !controller.signal.aborted) controller.abort(stopped);
+        return controller.signal;
+      },
+    };
     try {
-      handler({ target, pattern, body, meta, wire, signal: controller.signal }, emitWhileOpen).then(
-        (output) => finish(() => resolve(output)),
-        fail,
-      );
+      handler(incoming, emitWhileOpen).then((output) => finish(() => resolve(output)), fail);
     } catch (error) {
       fail(error);
     }
