@@ -9,7 +9,7 @@ import { startControl } from './control.ts';
 import { Flights } from './flights.ts';
 import { rendezvous } from './hashing.ts';
 import { readBody, sendError, startServer } from './http-server.ts';
-import { ingressHeaders } from './ingress-headers.ts';
+import { ingressHeaders, neverStartedHeader } from './ingress-headers.ts';
 import { live, readBinding, type StartedProcess } from './process-life.ts';
 import { lessBusyOfTwo } from './replicas.ts';
 
@@ -56,13 +56,14 @@ export async function startGateway(service: PlannedService, ingress: PlannedIngr
 
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     const id = String(++requests);
+    const refused = flights.draining;
     const own = ownCancellation(ingress.deadlineMs + graceMs);
     response.on('close', () => {
       if (!response.writableFinished) own.abort(new CallError({ code: 'cancelled', message: 'the client went away' }));
     });
     flights.begin(id);
     try {
-      if (flights.draining) throw new CallError({ code: 'unavailable', message: 'the gateway is shutting down', neverStarted: true });
+      if (refused) throw new CallError({ code: 'unavailable', message: 'the gateway is shutting down', neverStarted: true });
       const body = await readBody(request);
       const key = sticky ? stickyKey(request) : undefined;
       await forward(request, response, body, () => backends, key, own.cancellation.signal);
@@ -147,7 +148,8 @@ async function forward(
     tried.add(backend);
     backend.outstanding++;
     try {
-      const outcome = await exchange(backend, request, response, body, signal);
+      const last = candidates.length === 1;
+      const outcome = await exchange(backend, request, response, body, last, signal);
       if (outcome === 'answered') return;
     } finally {
       backend.outstanding--;
@@ -155,16 +157,18 @@ async function forward(
   }
 }
 
-/** `refused`: the replica certainly did not begin the request, so another may. */
+/** `refused`: the replica certainly did not begin the request, so another may. The last one's refusal is the answer. */
 function exchange(
   backend: Backend,
   request: IncomingMessage,
   response: ServerResponse,
   body: Buffer,
+  last: boolean,
   signal: AbortSignal,
 ): Promise<'answered' | 'refused'> {
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | undefined;
+    let refusal = false;
     const abort = () => controller?.abort(new Error('aborted'));
     const drained = () => controller?.resume();
     const over = () => {
@@ -181,12 +185,17 @@ function exchange(
           if (signal.aborted) abort();
         },
         onResponseStart(_, status, headers) {
-          response.writeHead(status, passed(headers));
+          if (!last && headers[neverStartedHeader] !== undefined) {
+            over();
+            refusal = true;
+            resolve('refused');
+          } else response.writeHead(status, passed(headers));
         },
         onResponseData(present, piece) {
-          if (!response.write(piece)) present.pause();
+          if (!refusal && !response.write(piece)) present.pause();
         },
         onResponseEnd() {
+          if (refusal) return;
           over();
           response.end();
           resolve('answered');

@@ -6,3 +6,6 @@ export const ingressHeaders = {
   deadlineMs: 'x-dmas-deadline-ms',
   request: 'x-dmas-request',
 } as const;
+
+/** On an error answer: no handler began, so the request may go to another replica. For gateways, which stream bodies through. */
+export const neverStartedHeader = 'x-dmas-never-started';

@@ -8,7 +8,7 @@ import type { Delivery } from './delivery.ts';
 import { sampledAt } from './hashing.ts';
 import { hop } from './hop.ts';
 import { parseJson, readBody, sendError, sendJson } from './http-server.ts';
-import { ingressHeaders } from './ingress-headers.ts';
+import { ingressHeaders, neverStartedHeader } from './ingress-headers.ts';
 import { ingressComponent } from './program.ts';
 import type { Runtime } from './runtime.ts';
 import { emptyClock, type Scope } from './scope.ts';
@@ -79,13 +79,13 @@ export class Ingress {
     response.on('close', () => {
       if (!response.writableFinished) own.abort(new CallError({ code: 'cancelled', message: 'the client went away' }));
     });
+    const refused = flights.draining;
     // Refused requests are in flight too: a draining unit answers them.
-    const taken = flights.takes(requestId);
     flights.begin(requestId);
     let failure: CallError | undefined;
     const streams = header('accept')?.includes('text/event-stream') === true;
     try {
-      if (!taken) throw new CallError({ code: 'unavailable', message: 'the unit is shutting down', neverStarted: true });
+      if (refused) throw new CallError({ code: 'unavailable', message: 'the unit is shutting down', neverStarted: true });
       const body = parseJson(await readBody(request));
       const scope: Scope = {
         requestId,
@@ -104,7 +104,7 @@ export class Ingress {
     } catch (thrown) {
       failure = toCallError(thrown);
       if (response.headersSent) endEvents(response, identity, { error: failure.value });
-      else sendError(response, failure.value, identity);
+      else sendError(response, failure.value, failure.value.neverStarted ? { ...identity, [neverStartedHeader]: '1' } : identity);
       if (!request.complete) request.resume();
     } finally {
       own.close();

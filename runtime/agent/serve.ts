@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { SpanKind } from '@opentelemetry/api';
-import { CallError, toCallError } from '../../compiler/contracts/call-errors.ts';
+import { toCallError } from '../../compiler/contracts/call-errors.ts';
 import { attr, spanName } from '../../compiler/contracts/trace-attributes.ts';
 import type { CallHandler, IncomingCall } from '../protocols/protocol.ts';
 import { Cancellation, ownCancellation } from './cancellation.ts';
@@ -13,7 +13,6 @@ import { type ActiveSpan, endSpan } from './tracing.ts';
 export function serving(runtime: Runtime, protocol: string): CallHandler {
   return async (call, emit) => {
     const { flights, tracing } = runtime;
-    if (!flights.takes(call.meta.requestId)) throw draining(call.target);
     const oneWay = call.pattern === 'send' || call.pattern === 'publish';
     const trace = tracing.extract(call.meta.trace);
     const span = tracing.start(trace, spanName.serve(call.target), oneWay ? SpanKind.CONSUMER : SpanKind.SERVER);
@@ -76,6 +75,3 @@ function describe(span: ActiveSpan, delivery: Delivery, call: IncomingCall, prot
     [attr.serializeMs]: call.wire.deserializeMs,
   });
 }
-
-const draining = (component: string) =>
-  new CallError({ code: 'unavailable', message: `the unit of ${component} is shutting down`, component, neverStarted: true });

@@ -145,11 +145,18 @@ function reportOf(control: RunningServer, listeners: Listeners, door: RunningSer
   return { control: control.at, listen: door === undefined ? listen : { ...listen, ingress: door.at }, pid: process.pid };
 }
 
-/** Takes nothing new and waits for what is in flight, at most `drainMs`. True when nothing was left. */
+/**
+ * The ingress takes nothing new. Calls of other units are still answered: they belong to requests under way, and when only
+ * this replica goes, its target has told the others before. Over when nothing came for a while, at most after `drainMs`.
+ * True when nothing was left.
+ */
 async function drainUnit(runtime: Runtime): Promise<boolean> {
   runtime.flights.draining = true;
-  return runtime.flights.idle(runtime.binding.drainMs);
+  return runtime.flights.quiet(quietMs, runtime.binding.drainMs);
 }
+
+/** Longer than the gap between two calls of a request, unless its caller works for long between them. */
+const quietMs = 100;
 
 async function closeUnit(runtime: Runtime, listeners: Listeners, door: RunningServer | undefined, control: RunningServer): Promise<void> {
   await drainUnit(runtime);
