@@ -57,7 +57,8 @@ export function fitLogFactor(ratios: readonly number[]): LogFactor {
     const precision = n / errorVariance + 1 / priorBiasSd ** 2;
     mean = residuals.reduce((sum, r) => sum + r, 0) / errorVariance / precision;
     meanVariance = 1 / precision;
-    const squares = residuals.reduce((sum, r) => sum + (r - mean) ** 2, 0);
+    // The shared part is itself uncertain: leaving that out would make `s` too small (expectation maximization).
+    const squares = residuals.reduce((sum, r) => sum + (r - mean) ** 2 + meanVariance, 0);
     errorVariance = (priorWeight * priorErrorSd ** 2 + squares) / (priorWeight + n);
   }
   return { bias: Math.exp(mean), spread: Math.sqrt(errorVariance + meanVariance) };
