@@ -18,6 +18,7 @@ import { BatchSpanProcessor, NodeTracerProvider, type Sampler, SamplingDecision,
 import type { ProcessBinding } from '../../compiler/contracts/binding.ts';
 import type { CallError } from '../../compiler/contracts/call-errors.ts';
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
+import { epochMs } from './clock.ts';
 import { TurnContextManager } from './context-manager.ts';
 
 /** The trace of a request at one place. An unsampled one carries only what must be passed on, and costs nothing. */
@@ -94,7 +95,7 @@ export class Tracing {
   /** A span under `parent`; undefined when the request is not traced, so that nobody builds attributes for nothing. */
   start(parent: TraceScope, name: string, kind: SpanKind): ActiveSpan | undefined {
     if (parent.context === undefined) return undefined;
-    const span = this.#tracer.startSpan(name, { kind }, parent.context);
+    const span = this.#tracer.startSpan(name, { kind, startTime: epochMs() }, parent.context);
     const context = trace.setSpan(parent.context, span).deleteValue(decidedKey);
     return { span, trace: { context, headers: parent.headers } };
   }
@@ -141,7 +142,7 @@ export function endSpan(active: ActiveSpan | undefined, error?: CallError, attri
     active.span.setAttribute(attr.errorType, error.code);
     active.span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
   }
-  active.span.end();
+  active.span.end(epochMs());
 }
 
 /** The flags are the last field of `00-<trace id>-<span id>-<flags>`. */
