@@ -38,11 +38,19 @@ export async function planPhase(
   );
 }
 
-/** Runs the rounds of a planned phase on fresh deployments; a time budget that left it undecided is written down. */
+/** What a phase asks of its blocks, and nothing else, so that a resumed study asks and answers the same. */
+export interface Questions {
+  /** Arms that need another round; none ends the phase. */
+  readonly open: (blocks: readonly Block[]) => readonly string[];
+  /** Whether the verdict itself is open; a time budget that leaves it so is written down. */
+  readonly undecided: (blocks: readonly Block[]) => boolean;
+}
+
+/** Runs the rounds of a planned phase on fresh deployments. */
 export async function runPhase(
   plan: EntryOf<'planned'>,
   reserveMs: number,
-  stillOpen: (blocks: readonly Block[]) => readonly string[],
+  questions: Questions,
   input: StudyInput,
   tools: BenchTools,
 ): Promise<readonly Block[]> {
@@ -59,11 +67,11 @@ export async function runPhase(
       samplingRatio: input.verdictSampling ?? defaultVerdictSampling,
       seed: tools.context.seed,
       reserveMs,
-      stillOpen,
+      stillOpen: questions.open,
     },
     tools,
   );
-  if (maxRounds < input.timing.maxRounds && stillOpen(blocks).length > 0) {
+  if (maxRounds < input.timing.maxRounds && questions.undecided(blocks)) {
     const detail = `${maxRounds} of ${input.timing.maxRounds} rounds fit into ${Math.round(input.budget.timeMs / 1000)} s`;
     await tools.recorder.once(
       'capped',

@@ -4,7 +4,7 @@ import { looksOf } from '../../profiler/stats/paired.ts';
 import { type BenchTools, hasFailed } from '../race/bench.ts';
 import { bestReference, type Choice, chooseForConfirmation } from '../race/choose.ts';
 import type { Confirmation } from '../race/decide.ts';
-import { compareArms, type Goal, type Standing, standingOf } from '../race/evidence.ts';
+import { compareArms, type Goal, objectiveVerdict, type Standing, standingOf } from '../race/evidence.ts';
 import type { StudyInput } from './input.ts';
 import { openArms, planPhase, runPhase } from './phase.ts';
 import { blocksOf, type EntryOf, type Recorder } from './recorder.ts';
@@ -44,7 +44,13 @@ export async function raceLayouts(input: StudyInput, goal: Goal, tools: BenchToo
     const open = reference === baselineId ? openArms(standings, baselineId, goal) : plan.arms;
     return { comparisons, standings, open };
   };
-  const blocks = await runPhase(plan, reserveMs, (sofar) => evidence(sofar).open, input, tools);
+  const blocks = await runPhase(
+    plan,
+    reserveMs,
+    { open: (sofar) => evidence(sofar).open, undecided: (sofar) => evidence(sofar).open.length > 0 },
+    input,
+    tools,
+  );
 
   const { comparisons, standings } = evidence(blocks);
   const baseline = standings.find((standing) => standing.configurationId === baselineId) ?? standingOf(baselineId, [], [], goal);
@@ -92,7 +98,7 @@ export async function confirmChoice(input: StudyInput, goal: Goal, race: Race, t
   const plan = await planPhase('confirm', arms, 0, input, tools);
   const looks = looksOf(plan.minRounds, plan.maxRounds);
   const raced = blocksOf(recorder.study, 'race');
-  const evidence = (blocks: readonly Block[]): Confirmation & { open: readonly string[] } => {
+  const evidence = (blocks: readonly Block[]): Confirmation & { open: readonly string[]; undecided: boolean } => {
     const compareWith = (reference: string) => compareArms({ blocks, reference, challengers: [challengerId], goal, looks });
     const comparisons = compareWith(baselineId);
     const standing = (id: string): Standing => {
@@ -103,12 +109,22 @@ export async function confirmChoice(input: StudyInput, goal: Goal, race: Race, t
     };
     const [baseline, challenger] = [standing(baselineId), standing(challengerId)];
     const againstBest = [baselineId, challengerId].includes(bestReferenceId) ? [] : compareWith(bestReferenceId);
-    const open = openArms([baseline, challenger], baselineId, goal);
-    const all = open.length > 0 && plan.arms.includes(bestReferenceId) ? [...new Set([...open, bestReferenceId])] : open;
-    return { baseline, challenger, comparisons: [...comparisons, ...againstBest], bestReferenceId, open: all };
+    const withoutBaseline = race.baselineFailure !== undefined;
+    const undecided = withoutBaseline ? challenger.limits === null : openArms([baseline, challenger], baselineId, goal).length > 0;
+    // A proven gain is also held against the best plain layout, as long as there are rounds left to do it.
+    const proven = challenger.verdict === 'better' && challenger.limits === true;
+    const unquoted = proven && againstBest.length > 0 && objectiveVerdict(againstBest, goal) === 'inconclusive';
+    const open = undecided || (unquoted && plan.arms.includes(bestReferenceId)) ? plan.arms : [];
+    return { baseline, challenger, comparisons: [...comparisons, ...againstBest], bestReferenceId, open, undecided };
   };
-  const blocks = await runPhase(plan, 0, (sofar) => evidence(sofar).open, input, tools);
-  const { open: _open, ...found } = evidence(blocks);
+  const blocks = await runPhase(
+    plan,
+    0,
+    { open: (sofar) => evidence(sofar).open, undecided: (sofar) => evidence(sofar).undecided },
+    input,
+    tools,
+  );
+  const { open: _open, undecided: _undecided, ...found } = evidence(blocks);
   const { comparisons } = await recorder.once(
     'compared',
     (entry) => entry.phase === 'confirm',

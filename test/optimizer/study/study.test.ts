@@ -50,6 +50,15 @@ describe('runStudy', () => {
     expect([...metrics]).toEqual(expect.arrayContaining(['latency.p50', 'latency.p95', 'cost.usdPer1000', 'requestsPerCpuSecond']));
   });
 
+  it('goes on confirming until the best plain layout is met too, if rounds are left', async () => {
+    const { found } = await study({ noise: 0.02, truth: { [ids.ab]: { p50Ms: 50 }, [ids.one]: { p50Ms: 54 } } });
+    const confirmed = phaseBlocks(found, 'confirm');
+    expect(Math.max(...confirmed.map((block) => block.round))).toBeGreaterThan(2);
+    const againstBest = comparedIn(found, 'confirm').filter((comparison) => comparison.baselineConfigurationId === ids.one);
+    expect(againstBest.find((comparison) => comparison.metric === 'latency.p50')?.pairs).toBeGreaterThan(3);
+    expect(found.entries.filter((entry) => entry.type === 'capped')).toEqual([]);
+  });
+
   it('says so when nothing beats the baseline', async () => {
     const worse = { p50Ms: 160 };
     const { decision, found } = await study({ truth: { [ids.ab]: worse, [ids.bc]: worse, [ids.one]: worse } });
