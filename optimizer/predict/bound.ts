@@ -9,6 +9,7 @@ import { crosses, type NumericLayout, outside, undecided } from './layout.ts';
 import { freeHop, type HopPrice, hopPrice, replicaUsdPerHour } from './pricing.ts';
 import { serversFor } from './queueing.ts';
 
+/** The input of the analytic predictor it bounds, calibration included: a bound made without it may cut the best. */
 export interface BoundInput extends PredictorInput {
   readonly space: Space;
   /** Must not fall when latency, cost or CPU rise. */

@@ -25,7 +25,8 @@ export default defineSearchStrategy({
  * Depth-first branch and bound over set partitions; for each complete one all replica counts, resources, protocols and
  * serving settings. A branch is cut only when its bound is above the worst of the kept list, so the list is the true
  * best `count` under the predictor. When the budget ends first the certificate says so, with the gap between the best
- * found and the lowest bound among what was left.
+ * found and the lowest bound among what was left. A bound caught above what it should be below (it was made for another
+ * predictor or calibration) costs the certificate: what it cut may have been better.
  */
 export const exact: SearchStrategy = {
   search(input) {
@@ -37,6 +38,7 @@ export const exact: SearchStrategy = {
     let steps = 0;
     let ruledOut = 0;
     let complete = true;
+    let admissible = true;
     let lowestOpen = Number.POSITIVE_INFINITY;
 
     const spent = () => steps >= budget || signal.aborted;
@@ -88,7 +90,9 @@ export const exact: SearchStrategy = {
               const prediction = evaluate(configuration);
               evaluated++;
               steps++;
-              best.add(configuration, prediction, objective(prediction), input.tieBreak?.(prediction) ?? 0);
+              const found = objective(prediction);
+              if (valueWith > found * (1 + cutMargin)) admissible = false;
+              best.add(configuration, prediction, found, input.tieBreak?.(prediction) ?? 0);
             }
           }
           return true;
@@ -103,8 +107,8 @@ export const exact: SearchStrategy = {
       evaluated,
       pruned: complete ? Math.max(0, size - evaluated) : ruledOut,
       spaceSize: size,
-      optimalUnder: complete ? 'predictor' : 'none',
-      gap: complete ? 0 : relativeGap(items[0]?.objective, lowestOpen),
+      optimalUnder: complete && admissible ? 'predictor' : 'none',
+      gap: !admissible ? 1 : complete ? 0 : relativeGap(items[0]?.objective, lowestOpen),
     };
     return { best: items, certificate };
   },

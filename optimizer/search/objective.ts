@@ -4,15 +4,17 @@ import type { ScenarioConfig } from '../../scenarios/schema.ts';
 export type ObjectiveConfig = ScenarioConfig['objective'];
 
 type End = 'point' | 'low' | 'high';
-/** Standard normal quantiles at 90, 95 and 99 %, to read other percentiles off the predicted p50 and p95. */
-const z = { p90: 1.2816, p95: 1.6449, p99: 2.3263 } as const;
+/** Standard normal quantile at 90 % over that at 95 %: how far from p50 to p95 a p90 lies. */
+const p90Share = 1.2816 / 1.6449;
 
 /**
  * Value of one metric of a prediction, smaller is better; null for what no predictor says (error rate, completion,
  * first token, gap, throughput). `cost` is USD per 1000 requests, `cpu` CPU-seconds per request, latencies are ms. Over several classes a latency is
  * the geometric mean, so that a slow class does not drown a fast one.
  *
- * p90 and p99 are read off the line through p50 and p95 on a normal quantile scale.
+ * p90 is read off the line through p50 and p95 on a normal quantile scale. p99 is taken as p95: the predictors see too few
+ * requests for more, a layout over the limit at p95 breaks it at p99 too, and a line drawn further would fall when p50
+ * rises, which no bound could follow.
  */
 export function metricOf(prediction: Prediction, metric: string, requestClass?: string, end: End = 'point'): number | null {
   if (metric === 'cost') return prediction.usdPer1000Requests[end];
@@ -37,9 +39,8 @@ function latencyOf(prediction: Prediction, requestClass: string, statistic: stri
   if (statistic === 'mean') return predicted.meanMs[end];
   const [p50, p95] = [predicted.p50Ms[end], predicted.p95Ms[end]];
   if (statistic === 'p50') return p50;
-  if (statistic === 'p95') return p95;
-  const share = (statistic === 'p90' ? z.p90 : z.p99) / z.p95;
-  return p50 + Math.max(0, p95 - p50) * share;
+  if (statistic === 'p90') return p50 + Math.max(0, p95 - p50) * p90Share;
+  return p95;
 }
 
 /** Limits of the scenario that a prediction breaks even at its optimistic end. */

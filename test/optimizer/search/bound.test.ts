@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { Prediction } from '../../../compiler/contracts/index.ts';
 import { createAnalyticPredictor } from '../../../optimizer/predict/analytic.ts';
 import { createAnalyticBound } from '../../../optimizer/predict/bound.ts';
+import { uncalibrated } from '../../../optimizer/predict/calibrate.ts';
+import type { PredictorInput } from '../../../optimizer/predict/input.ts';
 import { exact } from '../../../optimizer/search/exact.ts';
 import { metricObjective } from '../../../optimizer/search/objective.ts';
 import type { SearchInput } from '../../../optimizer/search/strategy.ts';
@@ -11,7 +13,7 @@ import { eachPartition } from '../../../optimizer/space/partitions.ts';
 import type { Space } from '../../../optimizer/space/space.ts';
 import { grpc, http, inputOf, poisson, randomCase, scenario, spaceOf } from '../synthetic-profile.ts';
 
-const metrics = ['cost', 'cpu', 'latency.mean', 'latency.p50', 'latency.p95'] as const;
+const metrics = ['cost', 'cpu', 'latency.mean', 'latency.p50', 'latency.p90', 'latency.p95', 'latency.p99'] as const;
 
 const arbitrary = fc.record({
   n: fc.integer({ min: 2, max: 5 }),
@@ -27,7 +29,7 @@ const arbitrary = fc.record({
 });
 type Case = typeof arbitrary extends fc.Arbitrary<infer T> ? T : never;
 
-function build(c: Case): SearchInput {
+function build(c: Case, overrides: Partial<PredictorInput> = {}): SearchInput {
   const { workflow, profile, names } = randomCase(c.n, c.seed);
   const space: Space = spaceOf(workflow, {
     replicas: Object.fromEntries(names.map((name) => [name, { min: 1, max: c.maxReplicas }])),
@@ -43,7 +45,7 @@ function build(c: Case): SearchInput {
       : {},
   });
   const workload = c.closed ? ({ default: { process: 'closed', clients: 5, thinkMs: 50 } } as const) : poisson(c.perSecond);
-  const input = inputOf(workflow, profile, workload, { hostCores: 4 });
+  const input = inputOf(workflow, profile, workload, { hostCores: 4, ...overrides });
   const objectiveConfig = scenario({
     objective: { minimize: c.metric, slo: c.limitMs === null ? [] : [{ metric: 'latency.p95', max: c.limitMs }] },
   }).objective;
@@ -89,7 +91,7 @@ describe('analytic bound', () => {
           expect(bound?.lower(partial)).toBeLessThanOrEqual(allowed);
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 
@@ -107,6 +109,31 @@ describe('analytic bound', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('holds for calibrated predictions, when the bound is calibrated alike; otherwise the certificate is withheld', () => {
+    const c: Case = {
+      n: 5,
+      seed: 3,
+      metric: 'latency.p50',
+      perSecond: 40,
+      closed: false,
+      maxReplicas: 1,
+      protocols: false,
+      apart: false,
+      limitMs: null,
+      resources: false,
+    };
+    const factor = { bias: 0.6, spread: 0.1 };
+    const calibration = { ...uncalibrated, latency: factor, n: 1 };
+    const alike = build(c, { calibration });
+    const { bound: _, ...whole } = alike;
+    const found = exact.search(alike);
+    expect(found.best.map((scored) => scored.objective)).toEqual(exact.search(whole).best.map((scored) => scored.objective));
+    expect(found.certificate.optimalUnder).toBe('predictor');
+    const { bound } = build(c);
+    const mixed = exact.search({ ...alike, ...(bound ? { bound } : {}) });
+    expect(mixed.certificate.optimalUnder).toBe('none');
   });
 
   it('cuts most of the tree on a larger case', () => {
