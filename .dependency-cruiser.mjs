@@ -97,7 +97,7 @@ export default {
       severity: 'error',
       from: {
         pathNot:
-          '^(cli|test|runtime|profiler/(load|collect|store))/|^scenarios/(load\\.ts|[^/]+/)|^compiler/(bundle|frontends)|^optimizer/journal|^reports/write\\.ts',
+          '^(cli|test|runtime|profiler/(load|collect|store))/|^scenarios/(load\\.ts|[^/]+/)|^compiler/(bundle|frontends)|^optimizer/(journal|study/lock)|^reports/write\\.ts',
       },
       to: { path: '^(node:)?(fs|fs/promises|child_process|net|http|https|http2|dgram|worker_threads)$' },
     },

@@ -1,4 +1,4 @@
-import { Command, CommanderError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { exitCodes } from '../compiler/contracts/errors.ts';
 import { toolVersion } from './package-files.ts';
 
@@ -112,9 +112,4 @@ Exit codes:
   ${exitCodes.assertionFailed} assertion failed  ${exitCodes.regression} regression  ${exitCodes.inconclusive} inconclusive  ${exitCodes.capped} stopped by a cap  ${exitCodes.interrupted} interrupted`,
   );
   return program;
-}
-
-/** Commander ends by throwing; help and version are no errors. */
-export function isCommanderEnd(error: unknown): error is CommanderError {
-  return error instanceof CommanderError;
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Json, Problem } from '../compiler/contracts/index.ts';
+import { parseReplies } from '../runtime/llm/server/replies.ts';
 import type { Scenario } from '../scenarios/schema.ts';
 
 /** Reply scripts of simulated models, by model, as the planner wants them. */
@@ -12,7 +13,9 @@ export async function readReplies(
   for (const [model, { replies: file }] of Object.entries(scenario.config.models)) {
     if (file === undefined) continue;
     try {
-      replies[model] = JSON.parse(await readFile(resolve(scenario.folder, file), 'utf8')) as Json;
+      const script = JSON.parse(await readFile(resolve(scenario.folder, file), 'utf8')) as Json;
+      parseReplies(script);
+      replies[model] = script;
     } catch (error) {
       const at = { file: scenario.file, ...scenario.places[`models.${model}.replies`] };
       problems.push({

@@ -126,12 +126,17 @@ function buildVerdict(input: ReportInput, trials: readonly ReportTrial[]): Repor
   const { study } = input;
   const decided = lastOf(study, 'decided');
   const baselineId = trials.find((trial) => trial.roles.includes('baseline'))?.configurationId ?? '';
-  const comparisons = lastOf(study, 'compared')?.comparisons ?? [];
+  // A confirmation that never got a pair says nothing; the race before it does.
+  const phases = allOf(study, 'compared').map((entry) => entry.comparisons);
+  const compared = phases.findLast((comparisons) => comparisons.some((comparison) => comparison.pairs > 0)) ?? [];
+  const winnerId = decided?.winner ?? baselineId;
+  const ofWinner = compared.filter((comparison) => comparison.challengerConfigurationId === winnerId);
+  const comparisons = ofWinner.length > 0 ? ofWinner : compared;
   return {
     kind: decided?.kind ?? 'inconclusive',
     sentence: decided?.sentence ?? 'The run ended before anything could be decided.',
     baselineId,
-    winnerId: decided?.winner ?? baselineId,
+    winnerId,
     comparisons,
     provenance: provenanceOf([...study.blocks.values()], lastOf(study, 'profiled')?.profile ?? null),
     apply: input.apply,

@@ -40,9 +40,16 @@ export function count(value: number): string {
   return value.toFixed(value >= 10 ? 1 : 2);
 }
 
-/** `412 ms [398, 431]`; the interval is left out when it is a point. */
+/** One block gives a number but no interval. */
+export const hasInterval = (estimate: Estimate): boolean => estimate.n > 1 && estimate.low !== estimate.high;
+
+/** `[398, 431]`, or why there is no interval. */
+export function interval(estimate: Estimate, show: (value: number) => string): string {
+  if (hasInterval(estimate)) return `[${show(estimate.low)}, ${show(estimate.high)}]`;
+  return estimate.n === 1 ? '(one block)' : '';
+}
+
+/** `412 ms [398, 431]`. */
 export function withInterval(estimate: Estimate | null, show: (value: number) => string): string {
-  if (estimate === null) return '–';
-  const point = show(estimate.point);
-  return estimate.low === estimate.high ? point : `${point} [${show(estimate.low)}, ${show(estimate.high)}]`;
+  return estimate === null ? '–' : `${show(estimate.point)} ${interval(estimate, show)}`.trimEnd();
 }

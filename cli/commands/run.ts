@@ -1,8 +1,8 @@
 import { durationMs } from '../duration.ts';
 import { openProject } from '../project.ts';
-import { readText } from '../render/failure.ts';
 import { renderProblems } from '../render/problems.ts';
 import type { ProgressMode } from '../render/progress.ts';
+import { readText } from '../render/source-text.ts';
 import { createRunFolder, writeJson } from '../run-folder.ts';
 import { runSession } from '../study-session.ts';
 

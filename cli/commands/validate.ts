@@ -1,7 +1,7 @@
 import { stringify } from 'yaml';
 import { openProject } from '../project.ts';
-import { readText } from '../render/failure.ts';
 import { renderProblems } from '../render/problems.ts';
+import { readText } from '../render/source-text.ts';
 
 /** Checks a scenario with everything it names. Errors are thrown and told by the caller; warnings are told here. */
 export async function validate(file: string, options: { readonly print?: boolean }): Promise<number> {

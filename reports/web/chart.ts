@@ -1,4 +1,5 @@
-import { ms, usd, withInterval } from '../format.ts';
+import type { Estimate } from '../../compiler/contracts/index.ts';
+import { hasInterval, ms, usd, withInterval } from '../format.ts';
 import type { Report, ReportTrial } from '../report.ts';
 import { html, type Markup, raw } from './markup.ts';
 
@@ -19,8 +20,8 @@ export function ticks(max: number): number[] {
 export function chartSection(report: Report): Markup {
   const trials = report.trials.filter((trial) => trial.usdPer1000 && trial.p95Ms);
   if (trials.length === 0) return html`<h2 id="chart">Cost and latency</h2><p class="note">No layout has a valid measurement yet.</p>`;
-  const xs = ticks(Math.max(...trials.map((trial) => trial.usdPer1000?.high ?? 0)) * 1.06);
-  const ys = ticks(Math.max(...trials.map((trial) => trial.p95Ms?.high ?? 0)) * 1.06);
+  const xs = ticks(extent(trials.map((trial) => trial.usdPer1000)));
+  const ys = ticks(extent(trials.map((trial) => trial.p95Ms)));
   const x = (value: number) => margin.left + (value / (xs.at(-1) ?? 1)) * (width - margin.left - margin.right);
   const y = (value: number) => height - margin.bottom - (value / (ys.at(-1) ?? 1)) * (height - margin.top - margin.bottom);
   const slo = report.objective.slo.find((limit) => limit.metric === 'latency.p95' && limit.max !== null)?.max ?? null;
@@ -41,6 +42,14 @@ ${trials.map((trial) => point(trial, x, y))}
 <div class="legend"><span>■ baseline</span><span>▲ all in one</span><span>▼ one per agent</span><span>● searched</span><span style="color:var(--good)">green: chosen</span><span>hollow: breaks a limit</span></div></div>`;
 }
 
+/** Room for every point and its interval; a very wide interval is cut at the edge rather than flattening all others. */
+function extent(estimates: readonly (Estimate | null)[]): number {
+  const given = estimates.filter((estimate) => estimate !== null);
+  const points = Math.max(...given.map((estimate) => estimate.point));
+  const ends = Math.max(...given.map((estimate) => (hasInterval(estimate) ? estimate.high : estimate.point)));
+  return Math.min(ends, points * 1.6) * 1.06;
+}
+
 function point(trial: ReportTrial, x: (value: number) => number, y: (value: number) => number): Markup {
   const { usdPer1000, p95Ms } = trial;
   if (!usdPer1000 || !p95Ms) return raw('');
@@ -54,7 +63,11 @@ function point(trial: ReportTrial, x: (value: number) => number, y: (value: numb
   };
   const path = shapes[trial.roles.find((role) => shapes[role]) ?? ''] ?? 'M-6,0a6,6 0 1 0 12,0a6,6 0 1 0 -12,0';
   const n = (value: number) => value.toFixed(1);
-  const bars = `<path stroke="${colour}" stroke-width="1.5" d="M${n(x(usdPer1000.low))},${n(cy)}H${n(x(usdPer1000.high))}M${n(cx)},${n(y(p95Ms.low))}V${n(y(p95Ms.high))}"/>`;
+  const across = hasInterval(usdPer1000)
+    ? `M${n(x(usdPer1000.low))},${n(cy)}H${n(Math.min(width - margin.right, x(usdPer1000.high)))}`
+    : '';
+  const along = hasInterval(p95Ms) ? `M${n(cx)},${n(y(p95Ms.low))}V${n(Math.max(margin.top, y(p95Ms.high)))}` : '';
+  const bars = `<path stroke="${colour}" stroke-width="1.5" d="${across}${along}"/>`;
   const mark = `<path d="${path}" transform="translate(${n(cx)} ${n(cy)})" stroke="${colour}" stroke-width="2" fill="${broken ? 'var(--panel)' : colour}"/>`;
   return html`<g data-trial="${trial.configurationId}" tabindex="0"><title>${trial.label}: ${withInterval(usdPer1000, usd)} per 1000, p95 ${withInterval(p95Ms, ms)}</title>${raw(bars + mark)}<text x="${n(cx + 10)}" y="${n(cy - 8)}">${trial.label}</text></g>`;
 }

@@ -1,4 +1,4 @@
-import { ms, percent, usd, withInterval } from '../format.ts';
+import { interval, ms, percent, usd, withInterval } from '../format.ts';
 import type { Report, ReportTrial } from '../report.ts';
 import { html, type Markup } from './markup.ts';
 import { metricTitle } from './verdict.ts';
@@ -27,18 +27,16 @@ function row(trial: ReportTrial): Markup {
 <td class="n" data-value="${trial.number}">${trial.number}</td>
 <td>${trial.label}${trial.state !== 'measured' && html` <span class="badge ${trial.state}">${trial.state}</span>`}<small><code>${trial.configurationId}</code></small>${trial.failure && html`<small>${trial.failure.message}</small>`}</td>
 <td class="units">${trial.layout.map((line) => html`<small>${line}</small>`)}</td>
-<td class="n" data-value="${value(trial.p50Ms)}">${interval(trial.p50Ms, ms)}</td><td class="n" data-value="${value(trial.p95Ms)}">${interval(trial.p95Ms, ms)}</td>
-<td class="n" data-value="${value(trial.usdPer1000)}">${interval(trial.usdPer1000, usd)}</td><td class="n" data-value="${value(trial.cpuMsPerRequest)}">${interval(trial.cpuMsPerRequest, ms)}</td>
+<td class="n" data-value="${value(trial.p50Ms)}">${cell(trial.p50Ms, ms)}</td><td class="n" data-value="${value(trial.p95Ms)}">${cell(trial.p95Ms, ms)}</td>
+<td class="n" data-value="${value(trial.usdPer1000)}">${cell(trial.usdPer1000, usd)}</td><td class="n" data-value="${value(trial.cpuMsPerRequest)}">${cell(trial.cpuMsPerRequest, ms)}</td>
 <td class="n" data-value="${trial.errorRate ?? ''}">${percent(trial.errorRate, 1)}</td>
 <td>${trial.slo.map((limit) => html`<span class="badge ${limit.holds === null ? 'pending' : limit.holds ? 'ok' : 'failed'}" title="${metricTitle(limit)}">${limit.holds === null ? '?' : limit.holds ? 'holds' : 'broken'}</span> `)}</td>
 <td class="n" data-value="${trial.predictedRatio ?? ''}">${trial.predictedRatio === null ? '–' : trial.predictedRatio.toFixed(2)}</td>
 <td class="n" data-value="${valid}">${valid}${valid < trial.blocks.length && html`<small>of ${trial.blocks.length}</small>`}</td></tr>`;
 }
 
-const interval = (estimate: ReportTrial['p50Ms'], show: (value: number) => string): Markup =>
-  estimate === null
-    ? html`–`
-    : html`${show(estimate.point)}${estimate.low !== estimate.high && html`<small>${show(estimate.low)} … ${show(estimate.high)}</small>`}`;
+const cell = (estimate: ReportTrial['p50Ms'], show: (value: number) => string): Markup =>
+  estimate === null ? html`–` : html`${show(estimate.point)}<small>${interval(estimate, show)}</small>`;
 
 function blockRow(trial: ReportTrial, block: ReportTrial['blocks'][number]): Markup {
   const results = Object.values(block.classes);
