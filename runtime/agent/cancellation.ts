@@ -9,16 +9,29 @@ import { CallError } from '../../compiler/contracts/call-errors.ts';
  * AbortSignal costs microseconds, and a request may pass many turns here.
  */
 export class Cancellation {
-  readonly signal: AbortSignal;
+  readonly #signal: AbortSignal;
   /** On the clock of `performance.now()`. */
   readonly deadlineAt: number;
   #listeners: Set<(error: CallError) => void> | undefined;
+  #handedOut = false;
 
   constructor(signal: AbortSignal, deadlineAt: number) {
-    this.signal = signal;
-    // Handlers and calls may hang any number of operations on one signal; the warning is about leaks, this is short-lived.
-    setMaxListeners(0, signal);
+    this.#signal = signal;
     this.deadlineAt = deadlineAt;
+  }
+
+  /** For handlers and protocols, which hang listeners of their own on it. */
+  get signal(): AbortSignal {
+    if (!this.#handedOut) {
+      this.#handedOut = true;
+      // Any number of operations may hang on it; the warning is about leaks, and a request is short.
+      setMaxListeners(0, this.#signal);
+    }
+    return this.#signal;
+  }
+
+  get aborted(): boolean {
+    return this.#signal.aborted;
   }
 
   remainingMs(): number {
@@ -27,14 +40,14 @@ export class Cancellation {
 
   /** Calls `listener` once when the signal aborts, at once if it has. Returns how to stop listening. */
   onAbort(listener: (error: CallError) => void): () => void {
-    if (this.signal.aborted) {
+    if (this.#signal.aborted) {
       listener(this.error());
       return noop;
     }
     let listeners = this.#listeners;
     if (listeners === undefined) {
       this.#listeners = listeners = new Set();
-      this.signal.addEventListener('abort', this.#fire, { once: true });
+      this.#signal.addEventListener('abort', this.#fire, { once: true });
     }
     const present = listeners;
     // A wrapper of its own, so that one function may be added twice.
@@ -62,7 +75,7 @@ export class Cancellation {
 
   /** Why the work must end: the reason the aborter gave, else `deadline` when the time is up, else `cancelled`. */
   error(): CallError {
-    const { reason } = this.signal;
+    const { reason } = this.#signal;
     if (reason instanceof CallError) return reason;
     // A timer may fire a little before the clock it is compared with.
     if (this.remainingMs() <= 2) return deadlinePassed();

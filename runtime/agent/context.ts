@@ -32,7 +32,9 @@ export function createContext(runtime: Runtime, agent: string, declared: Declare
   };
   let session: KeyValue | undefined;
   return {
-    signal: cancellation.signal,
+    get signal() {
+      return cancellation.signal;
+    },
     requestId: turn.scope.requestId,
     sessionId: turn.scope.sessionId,
     remainingMs: () => cancellation.remainingMs(),

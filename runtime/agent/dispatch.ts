@@ -17,7 +17,7 @@ interface Place {
   readonly slots: Slots;
 }
 
-/** Gives each turn a slot of its component, and answers the caller in time even when the handler does not. */
+/** Gives each turn a slot of its component. */
 export class Dispatcher {
   readonly #places: ReadonlyMap<string, Place>;
 
@@ -40,7 +40,8 @@ export class Dispatcher {
   }
 
   /**
-   * Begins a turn or queues it; what it returns settles with the turn. Throws at once when the message is not accepted.
+   * Begins a turn or queues it; what it returns settles with the turn, which may be after its request ended: whoever waits
+   * watches the end for himself (hop.ts in this process, the protocol over a wire). Throws at once when the message is not accepted.
    * `admitted`: a queue before this one took it already (topics), so it may wait beyond the limit.
    *
    * @throws CallError `overloaded`, `unknown`
@@ -50,8 +51,8 @@ export class Dispatcher {
     if (place === undefined) throw unknownComponent(delivery.to);
     const { cancellation, ancestors } = delivery.scope;
     const pass = place.slots.enter(cancellation, ancestors.includes(delivery.to), admitted);
-    if (pass.ready === undefined) return cancellation.race(this.#turn(place.component, delivery, pass.release, 0));
-    return pass.ready.then(() => cancellation.race(this.#turn(place.component, delivery, pass.release, pass.queueMs())));
+    if (pass.ready === undefined) return this.#turn(place.component, delivery, pass.release, 0);
+    return pass.ready.then(() => this.#turn(place.component, delivery, pass.release, pass.queueMs()));
   }
 
   /** The slot is held until the handler is really done, though its caller may have been answered before. */

@@ -34,7 +34,7 @@ async function hopInside(runtime: Runtime, delivery: Delivery): Promise<unknown>
   });
   const inside = span === undefined ? delivery : { ...delivery, scope: { ...scope, trace: span.trace } };
   try {
-    const reply = oneWay ? await acceptInside(runtime, inside) : await runtime.deliver(inside);
+    const reply = oneWay ? await acceptInside(runtime, inside) : await scope.cancellation.race(runtime.deliver(inside));
     endSpan(span);
     return runtime.freeze ? deepFreeze(reply) : reply;
   } catch (thrown) {

@@ -98,7 +98,7 @@ export class Ingress {
         clock: emptyClock,
       };
       const emit = streams ? (chunk: unknown) => sendEvent(response, identity, { chunk }) : undefined;
-      const output = await own.cancellation.race(this.#enter(body, scope, emit));
+      const output = await this.#enter(body, scope, emit);
       if (streams) endEvents(response, identity, { output: output ?? null });
       else sendJson(response, 200, output, identity);
     } catch (thrown) {

@@ -1,10 +1,15 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { z } from 'zod';
 import type { AgentContext, AgentRef, CodeAgent } from '../../compiler/api/definitions.ts';
 import { agent, codeAgent } from '../../compiler/api/index.ts';
 import { CallError } from '../../compiler/contracts/call-errors.ts';
 import { type CompiledGraph, componentName, nodeIds } from '../../compiler/frontends/langgraph/compiled-graph.ts';
 import { requireJson } from './json-safe.ts';
+
+/**
+ * Under this key a run's config holds the context of its turn: the graph is one value for all runs. An AsyncLocalStorage
+ * would not do: it is lost on the way through the graph's loop (seen with LangGraph.js 1.4.2).
+ */
+const turnKey = 'dmas_opt_turn';
 
 const contractOf = (name: string): AgentRef => agent(name, { input: z.unknown(), output: z.unknown() });
 
@@ -15,16 +20,14 @@ const contractOf = (name: string): AgentRef => agent(name, { input: z.unknown(),
  * Takes over `graph`, which must not be invoked by anyone else afterwards.
  */
 export function langgraphHub(name: string, graph: CompiledGraph): CodeAgent {
-  // Each run has its own turn, and the graph is one value for all of them.
-  const turn = new AsyncLocalStorage<AgentContext>();
   const nodes = nodeIds(graph).map((id) => ({ id, ref: contractOf(componentName(id)) }));
   for (const { id, ref } of nodes) {
     const node = graph.nodes[id];
     if (node === undefined) throw new TypeError(`the graph ${name} has no runnable node ${id}`);
     // A copy that differs in `invoke` alone stays a Runnable of the LangChain version the user has.
     const remote = Object.create(node.bound) as typeof node.bound;
-    remote.invoke = async (state) => {
-      const context = turn.getStore();
+    remote.invoke = async (state, config) => {
+      const context = config?.configurable?.[turnKey] as AgentContext | undefined;
       if (context === undefined) throw new CallError({ code: 'failed', message: `node ${id} of ${name} was run outside a request` });
       requireJson(state, ref.name, 'input');
       return context.call(ref, state);
@@ -33,7 +36,7 @@ export function langgraphHub(name: string, graph: CompiledGraph): CodeAgent {
   }
   return codeAgent(
     contractOf(name),
-    (input, context) => turn.run(context as unknown as AgentContext, () => graph.invoke(input, { signal: context.signal })),
+    (input, context) => graph.invoke(input, { signal: context.signal, configurable: { [turnKey]: context } }),
     { calls: nodes.map((node) => node.ref) },
   );
 }

@@ -98,7 +98,7 @@ async function runCall(runtime: Runtime, offers: ReadonlyMap<string, Offer>, cal
     return message(typeof result === 'string' ? result : JSON.stringify(result));
   } catch (thrown) {
     const error = toCallError(thrown);
-    if (turn.scope.cancellation.signal.aborted) throw error;
+    if (turn.scope.cancellation.aborted) throw error;
     return message(errorText(error.value));
   }
 }

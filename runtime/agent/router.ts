@@ -164,7 +164,7 @@ const isWireFailure = (error: CallError, delivery: Delivery) =>
   error.code === 'unavailable' && (error.value.component === undefined || error.value.component === delivery.to);
 
 function mayRepeat(error: CallError, route: Route, delivery: Delivery, others: boolean): boolean {
-  if (delivery.scope.cancellation.signal.aborted || delivery.scope.cancellation.remainingMs() <= firstBackoffMs) return false;
+  if (delivery.scope.cancellation.aborted || delivery.scope.cancellation.remainingMs() <= firstBackoffMs) return false;
   if (error.code === 'overloaded') return error.value.neverStarted === true && others && delivery.instance === undefined;
   if (error.code !== 'unavailable') return false;
   if (error.value.neverStarted === true) return true;

@@ -49,7 +49,7 @@ export async function useTool(runtime: Runtime, from: string, ref: ToolRef, inpu
   const tool = runtime.dispatcher.localTool(ref.name);
   if (tool === undefined) throw unknownTool(ref.name, from);
   requireJson(input, ref.name, 'input');
-  return runTool(runtime, tool, input, scope, 0);
+  return scope.cancellation.race(runTool(runtime, tool, input, scope, 0));
 }
 
 async function runTool(runtime: Runtime, tool: CodeTool, body: unknown, scope: Scope, queueMs: number): Promise<unknown> {
@@ -60,7 +60,7 @@ async function runTool(runtime: Runtime, tool: CodeTool, body: unknown, scope: S
   try {
     const input = check(tool.ref.input, body, name, 'input');
     const work = runtime.tracing.within(span, () => tool.run(input as never, { signal: cancellation.signal, requestId }));
-    const output = check(tool.ref.output, await cancellation.race(work), name, 'output') ?? null;
+    const output = check(tool.ref.output, await work, name, 'output') ?? null;
     requireJson(output, name, 'output');
     endSpan(span);
     return output;
