@@ -1,4 +1,4 @@
-import { canonicalJson, type Plan, type PlannedUnit } from '../contracts/index.ts';
+import { canonicalJson, type LogicalAddress, type Plan, type PlannedUnit } from '../contracts/index.ts';
 import { describeChannel, describeResources, describeUnits } from './describe.ts';
 
 /** A plan for people: units with what they hold, listen on and call, then services and the ingress. */
@@ -29,16 +29,24 @@ const branch = (head: string, body: readonly string[]) => [
 const headOf = (unit: PlannedUnit) =>
   `${unit.id} x${unit.replicas} (${describeResources(unit.resources)})${unit.ingress ? ' <- ingress' : ''}`;
 
+/** `http-json`, `http-json(transport=unix)`: an address names the options that differ from their defaults. */
+function spokenAt(address: LogicalAddress): string {
+  const url = new URL(address);
+  return describeChannel({ protocol: url.pathname.slice(1), options: Object.fromEntries(url.searchParams) });
+}
+
+const unitAt = (address: LogicalAddress) => address.split('/')[2] ?? address;
+
 function bodyOf(unit: PlannedUnit): string[] {
   return [
     ...unit.agents.map((name) => `agent ${name}`),
     ...unit.toolServers.map((name) => `tools ${name}`),
-    ...unit.listens.map((listener) => `listens ${describeChannel(listener)}`),
+    ...unit.listens.map((listener) => `listens ${spokenAt(listener.address)}`),
     ...unit.routes.map((route) => {
       const pair = `${route.from}->${route.to}`;
       const on = route.channel === pair ? pair : `${pair} on ${route.channel}`;
       const notes = [...(route.repeatable ? [] : ['not repeatable']), ...(route.balancing === 'session' ? ['by session'] : [])];
-      return `calls ${on} by ${describeChannel(route)} at ${route.address}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
+      return `calls ${on} by ${spokenAt(route.address)} at ${unitAt(route.address)}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
     }),
     ...unit.topics.map((topic) => `topic ${topic.name} (${topic.delivery}) to ${topic.subscribers.join(', ') || 'nobody'}`),
     ...Object.entries(unit.models).map(([name, model]) => `model ${name}: ${model.backend} ${model.model} at ${model.address}`),
@@ -72,7 +80,7 @@ function spokenIn(plan: Plan): Map<string, string> {
   return new Map(
     routes.map((route) => {
       const pair = `${route.from}->${route.to}`;
-      return [route.channel === pair ? pair : `${route.channel} ${pair}`, describeChannel(route)];
+      return [route.channel === pair ? pair : `${route.channel} ${pair}`, spokenAt(route.address)];
     }),
   );
 }

@@ -82,7 +82,7 @@ describe('a plan', () => {
     const listens = (id: string) => plan.units.find((unit) => unit.id === id)?.listens.map((each) => each.address);
     expect(listens('checker')).toEqual(['unit://checker/http-json?transport=unix']);
     expect(listens('editor')).toEqual(['unit://editor/http-json']);
-    expect(diffPlans(planned(base), plan)).toEqual(['editor->checker: http-json(transport=tcp) -> http-json(transport=unix)']);
+    expect(diffPlans(planned(base), plan)).toEqual(['editor->checker: http-json -> http-json(transport=unix)']);
   });
 
   it('gives a unit the secrets of its own agents and models only', () => {
