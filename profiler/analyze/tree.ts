@@ -1,5 +1,6 @@
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
 import type { SpanRecord } from '../../compiler/contracts/traces.ts';
+import { alignClocks } from './clocks.ts';
 import type { Mutable, SpanRole, TraceNode } from './node.ts';
 import { followCompletion, settleJoins } from './repair.ts';
 
@@ -68,7 +69,12 @@ function buildTree(spans: ReadonlyMap<string, SpanRecord>): RequestTrace | null 
   const root = roots.find((node) => node.role === 'ingress');
   if (!root) return null;
   const all = [...nodes.values()].sort((a, b) => a.startMs - b.startMs);
-  for (const node of all) node.children.sort((a, b) => a.startMs - b.startMs);
+  const inOrder = () => {
+    for (const node of all) node.children.sort((a, b) => a.startMs - b.startMs);
+  };
+  inOrder();
+  alignClocks(root);
+  inOrder();
   settleJoins(all, root);
   followCompletion(all);
   const requestClass = root.span.attributes[attr.requestClass];
