@@ -42,6 +42,9 @@ export interface CompiledProfile {
   readonly callResponseKb: Float64Array;
   /** Measured duration of a model call. */
   readonly callModelMs: Float64Array;
+  readonly callTokensIn: Int32Array;
+  readonly callTokensCached: Int32Array;
+  readonly callTokensOut: Int32Array;
   /** Visits of skeleton s: `skeletonVisit[s]` (its root) up to, not including, `skeletonVisit[s + 1]`. */
   readonly skeletonVisit: Int32Array;
   readonly skeletonClass: Int32Array;
@@ -78,6 +81,7 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
     requestKb: number;
     responseKb: number;
     modelMs: number;
+    tokens: readonly [tokensIn: number, cached: number, out: number];
   }[] = [];
   const skeletonVisit: number[] = [];
 
@@ -101,7 +105,16 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
       for (const call of phase.calls) {
         if (call.kind === 'model') {
           const model = indexIn(models, call.model);
-          calls.push({ edge: -1, model, visit: -1, blocking: 1, requestKb: 0, responseKb: 0, modelMs: Math.max(0, call.measuredMs) });
+          calls.push({
+            edge: -1,
+            model,
+            visit: -1,
+            blocking: 1,
+            requestKb: 0,
+            responseKb: 0,
+            modelMs: Math.max(0, call.measuredMs),
+            tokens: [call.tokensIn, call.tokensCached, call.tokensOut],
+          });
           continue;
         }
         const blocking = call.pattern === 'request' || call.pattern === 'stream' ? 1 : 0;
@@ -113,6 +126,7 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
           requestKb: call.requestBytes / 1024,
           responseKb: blocking ? call.responseBytes / 1024 : 0,
           modelMs: 0,
+          tokens: [0, 0, 0] as const,
         };
         below.push({ call: calls.push(row) - 1, visit: call.visit });
       }
@@ -152,6 +166,9 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
     callRequestKb: Float64Array.from(calls, (call) => call.requestKb),
     callResponseKb: Float64Array.from(calls, (call) => call.responseKb),
     callModelMs: Float64Array.from(calls, (call) => call.modelMs),
+    callTokensIn: Int32Array.from(calls, (call) => call.tokens[0]),
+    callTokensCached: Int32Array.from(calls, (call) => call.tokens[1]),
+    callTokensOut: Int32Array.from(calls, (call) => call.tokens[2]),
     skeletonVisit: Int32Array.from(skeletonVisit),
     skeletonClass: Int32Array.from(profile.skeletons, (skeleton) => classes.indexOf(skeleton.requestClass)),
     skeletonMeasuredMs: Float64Array.from(profile.skeletons, (skeleton) => skeleton.measuredMs),

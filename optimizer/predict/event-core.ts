@@ -20,6 +20,14 @@ export interface EventCoreInput {
   readonly seed: number;
 }
 
+export interface ModelCall {
+  /** Number of the call, the same in every run with the same arrivals. */
+  readonly slot: number;
+  /** Row of the call in the compiled profile. */
+  readonly call: number;
+  readonly atMs: number;
+}
+
 /** What happened in one simulated run. Arrays are reused by the next run: read them before it. */
 export interface EventRun {
   /** Requests started. */
@@ -35,8 +43,8 @@ export interface EventRun {
   readonly loopWaitMs: Float64Array;
   /** Per component: time turns waited for a slot. */
   readonly slotWaitMs: Float64Array;
-  /** Per model: when its calls started, in order; for engines that are simulated behind. */
-  readonly modelStarts: readonly number[];
+  /** Model calls in the order they started, for an engine simulated behind them. */
+  readonly modelCalls: readonly ModelCall[];
   readonly events: number;
   readonly cutOff: number;
 }
@@ -68,7 +76,9 @@ const trailingDone = 11;
  *
  * Memory is pooled in typed arrays: one row ("frame") per turn or model call in flight.
  */
-export function createEventCore(input: EventCoreInput): (layout: NumericLayout, scale?: WorkScale) => EventRun {
+export function createEventCore(
+  input: EventCoreInput,
+): (layout: NumericLayout, scale?: WorkScale, modelMs?: ReadonlyMap<number, number>) => EventRun {
   const { compiled: c, arrivals, hostCores, ingressCpuMs, seed } = input;
   const componentCount = c.components.length;
   const open = arrivals.timesMs.length;
@@ -80,6 +90,8 @@ export function createEventCore(input: EventCoreInput): (layout: NumericLayout, 
   /** Frames alive per request, for completion when all is quiet. */
   const alive = new Int32Array(room);
   const clientOf = new Int32Array(room);
+  /** What to add to a row of a call to get its slot. */
+  const callBase = new Float64Array(room);
   const timers = createEventHeap(4096);
   const loops = createEventHeap(64);
 
@@ -121,7 +133,7 @@ export function createEventCore(input: EventCoreInput): (layout: NumericLayout, 
     queuedAt = wider(queuedAt, new Float64Array(size));
   }
 
-  return (layout, scale = {}) => {
+  return (layout, scale = {}, modelMs = undefined) => {
     // Processes: replicas of unit u are firstProcess[u] … firstProcess[u] + replicas[u] - 1.
     const unitCount = layout.unitIds.length;
     const firstProcess = new Int32Array(unitCount + 1);
@@ -139,7 +151,8 @@ export function createEventCore(input: EventCoreInput): (layout: NumericLayout, 
     const busyMs = new Float64Array(unitCount);
     const loopWaitMs = new Float64Array(unitCount);
     const slotWaitMs = new Float64Array(componentCount);
-    const modelStarts: number[] = [];
+    const modelCalls: ModelCall[] = [];
+    let callsBefore = 0;
     const parts: HopParts = { requestCpuMs: 0, responseCpuMs: 0, requestDelayMs: 0, responseDelayMs: 0, trailingCpuMs: 0 };
     const nextOfLoop = arrivals.closed.map(() => 0);
 
@@ -244,6 +257,10 @@ export function createEventCore(input: EventCoreInput): (layout: NumericLayout, 
       latencyMs[request] = -1;
       alive[request] = 0;
       clientOf[request] = client;
+      const firstCall = c.phaseCall[c.visitPhase[c.skeletonVisit[skeleton] as number] as number] as number;
+      const lastCall = c.phaseCall[c.visitPhase[c.skeletonVisit[skeleton + 1] as number] as number] as number;
+      callBase[request] = callsBefore - firstCall;
+      callsBefore += lastCall - firstCall;
       const root = c.skeletonVisit[skeleton] as number;
       const frame = newFrame(root, -1, -1, request);
       const process = pickProcess(c.visitComponent[root] as number, request, -1);
@@ -351,8 +368,9 @@ export function createEventCore(input: EventCoreInput): (layout: NumericLayout, 
       const model = c.callModel[call] as number;
       if (model >= 0) {
         const frame = newFrame(-1, call, parent, request);
-        modelStarts.push(now);
-        after(frame, modelDone, (c.callModelMs[call] as number) * (scale.models?.[model] ?? 1));
+        const slot = (callBase[request] as number) + call;
+        modelCalls.push({ slot, call, atMs: now });
+        after(frame, modelDone, (modelMs?.get(slot) ?? (c.callModelMs[call] as number)) * (scale.models?.[model] ?? 1));
         return;
       }
       const edge = c.callEdge[call] as number;
@@ -526,7 +544,7 @@ export function createEventCore(input: EventCoreInput): (layout: NumericLayout, 
       busyMs,
       loopWaitMs,
       slotWaitMs,
-      modelStarts,
+      modelCalls,
       events,
       cutOff: requests - finished,
     };

@@ -1,4 +1,5 @@
-import type { Profile, ProtocolPrice, Resources, Workflow } from '../../compiler/contracts/index.ts';
+import type { Configuration, Profile, ProtocolPrice, Resources, ServingConfiguration, Workflow } from '../../compiler/contracts/index.ts';
+import type { EngineParams } from '../../runtime/llm/engine/params.ts';
 import type { PricesConfig } from '../../scenarios/schema.ts';
 import type { Calibration } from './calibrate.ts';
 import type { HopPrice } from './pricing.ts';
@@ -18,6 +19,15 @@ export interface PredictorInput {
   /** Requests simulated per configuration; default 2000. */
   readonly requests?: number;
   readonly calibration?: Calibration;
+  /**
+   * For models we serve: the serving settings the profile was measured under, and the engine behind given ones (null
+   * where it is not known). Only configurations that serve otherwise are run through the engine; the rest keep their
+   * measured model latencies.
+   */
+  readonly engines?: {
+    readonly reference: Configuration['serving'];
+    readonly paramsOf: (model: string, serving: ServingConfiguration) => EngineParams | null;
+  };
   /** The process in front when the entry's unit has several replicas: what it is billed for and what passing it costs. */
   readonly gateway?: { readonly resources: Resources; readonly hop: HopPrice };
 }

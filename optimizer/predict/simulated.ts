@@ -6,6 +6,7 @@ import { calibrated, latencyFactor } from './calibrate.ts';
 import { createEventCore, type EventRun, type WorkScale } from './event-core.ts';
 import type { PredictorInput } from './input.ts';
 import { hopCpuMs, hopLatencyMs } from './layout.ts';
+import { servedLatencies } from './model-serving.ts';
 import { allocatedUsdPerHour } from './pricing.ts';
 
 /** Work multiplied by a factor (0.5 is twice as fast), by component, `from->to` or model name. */
@@ -57,7 +58,10 @@ export function createSimulator(input: PredictorInput): Simulator {
   return {
     run(configuration, whatIf = {}) {
       const layout = parts.layoutOf(configuration);
-      const run = core(layout, scaleOf(parts, whatIf));
+      const scale = scaleOf(parts, whatIf);
+      let run = core(layout, scale);
+      const served = servedLatencies(input, compiled, configuration, run.modelCalls);
+      if (served) run = core(layout, scale, served);
       const gatewayHop = input.gateway && entryReplicas(input, configuration) > 1 ? input.gateway.hop : null;
       const gatewayMs = gatewayHop ? hopLatencyMs(gatewayHop, 0, false) : 0;
       const gatewayCpuMs = gatewayHop ? hopCpuMs(gatewayHop, 0, false) : 0;
