@@ -5,8 +5,8 @@ import type { Ingress } from './ingress.ts';
 import { ingressComponent } from './program.ts';
 import type { Finished, Runtime } from './runtime.ts';
 
-/** Hands a message to what it is for: a node of a graph run, a topic's inbox, or a turn of a component. */
-export async function deliver(
+/** Hands a message to what it is for: a node of a graph run, a topic's inbox, or a turn of a component. Throws when it is not taken. */
+export function deliver(
   runtime: Runtime,
   ingress: Ingress | undefined,
   delivery: Delivery,
@@ -17,11 +17,11 @@ export async function deliver(
     if (delivery.to === ingressComponent && ingress !== undefined) {
       ingress.complete(delivery);
       finished(undefined);
-      return undefined;
+      return accepted;
     }
     if (!runtime.dispatcher.has(delivery.to)) throw unknownComponent(delivery.to);
     runtime.topics.accept(delivery, finished);
-    return undefined;
+    return accepted;
   }
   const turn = runtime.dispatcher.start(delivery);
   if (delivery.pattern !== 'send') return turn;
@@ -30,5 +30,7 @@ export async function deliver(
     () => finished(undefined),
     (error) => finished(toCallError(error, delivery.to)),
   );
-  return undefined;
+  return accepted;
 }
+
+const accepted = Promise.resolve(undefined);

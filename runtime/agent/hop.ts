@@ -14,7 +14,7 @@ import { endSpan } from './tracing.ts';
  *
  * @throws CallError
  */
-export async function hop(runtime: Runtime, delivery: Delivery): Promise<unknown> {
+export function hop(runtime: Runtime, delivery: Delivery): Promise<unknown> {
   requireJson(delivery.body, delivery.to, delivery.pattern === 'publish' ? 'message' : 'input');
   return runtime.hosts(delivery.to, delivery.instance) ? hopInside(runtime, delivery) : runtime.router.send(delivery);
 }

@@ -31,7 +31,7 @@ export interface Runtime {
   hosts(component: string, instance: string | undefined): boolean;
   /**
    * Hands a message to a component of this process. Settles with the reply; for one-way messages when they are accepted,
-   * and `finished` is called when their handler is done. @throws CallError
+   * and `finished` is called when their handler is done. @throws CallError at once when the message is not taken
    */
   deliver(delivery: Delivery, finished?: Finished): Promise<unknown>;
 }

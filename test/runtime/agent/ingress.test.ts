@@ -177,7 +177,7 @@ describe('a draining unit', () => {
     // The second call of each comes to a unit that drains already.
     const answers = await Promise.all(before);
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
-    expect((await drained[0])?.body).toEqual({ drained: true });
+    expect((await Promise.all(drained)).map(({ body }) => body)).toEqual([{ drained: true }, { drained: true }]);
   });
 });
 
