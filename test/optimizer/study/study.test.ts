@@ -218,6 +218,30 @@ describe('what goes wrong', () => {
     expect(phaseBlocks(found, 'race').filter((block) => block.configurationId === ids.ab)).toHaveLength(2);
   });
 
+  it('does not choose a layout that crashed, however fast it was before', async () => {
+    const { found, decision } = await study({
+      crashes: (request) => request.configurationId === ids.ab && request.round === 3,
+      truth: { [ids.ab]: { p50Ms: 20 } },
+      noise: 0.05,
+    });
+    expect(found.entries.some((entry) => entry.type === 'trial-failed' && entry.configurationId === ids.ab)).toBe(true);
+    expect(phaseBlocks(found, 'confirm').map((block) => block.configurationId)).not.toContain(ids.ab);
+    expect(decision).toMatchObject({ winner: ids.apart });
+  });
+
+  it('confirms nothing on fewer than three fresh pairs', async () => {
+    const { found, decision } = await study({
+      crashes: (request) => request.configurationId === ids.ab && request.purpose === 'confirm' && request.round === 2,
+      truth: { [ids.ab]: { p50Ms: 20 } },
+    });
+    expect(phaseBlocks(found, 'confirm').filter((block) => block.configurationId === ids.ab)).toHaveLength(2);
+    expect(decision).toMatchObject({
+      winner: ids.apart,
+      kind: 'inconclusive',
+      sentence: expect.stringContaining('2 valid blocks on fresh deployments'),
+    });
+  });
+
   it('says nothing was measured when nothing runs', async () => {
     const { decision, found, world } = await study({ failsToDeploy: () => true });
     expect(decision).toMatchObject({
@@ -346,13 +370,26 @@ describe('resume', () => {
   const resumed = async (entries: readonly JournalEntry[], world: FakeWorld) =>
     runStudy(studyInput(world, { ...overrides, journal: memoryJournal(entries) }), world.context);
 
-  it('after a crash at every possible length of the journal ends in the same journal, no block repeated, none lost', async () => {
-    const { found } = await study(options, overrides);
-    expect(decisionOf(found)).toMatchObject({ winner: ids.ab, kind: 'better' });
+  const fails: FakeOptions = {
+    ...options,
+    crashes: (request) => request.purpose === 'confirm' && request.configurationId === ids.apart && request.round === 1,
+  };
+  it.each<readonly [string, FakeOptions, StudyOverrides]>([
+    ['with repeats, failures and capacity', options, overrides],
+    ['whose baseline fails while it is confirmed', fails, overrides],
+    [
+      'that runs out of money',
+      { ...options, moneyPerBlockUsd: 0.1 },
+      { ...overrides, budget: { timeMs: 3_600_000, trials: 8, moneyUsd: 2 } },
+    ],
+    ['in which nothing runs', { failsToDeploy: () => true }, overrides],
+    ['in which only the baseline does not run', { failsToDeploy: (id) => id === ids.apart }, overrides],
+  ])('of a study %s after a crash at every possible length of the journal ends in the same journal', async (_what, made, input) => {
+    const { found } = await study(made, input);
     for (let length = 0; length <= found.entries.length; length++) {
-      const world = createFakeWorld(options);
+      const world = createFakeWorld(made);
       const standing = found.entries.slice(0, length);
-      const again = await resumed(standing, world);
+      const again = await runStudy(studyInput(world, { ...input, journal: memoryJournal(standing) }), world.context);
       expect(decisions(again.entries), `resumed after ${length} entries`).toEqual(decisions(found.entries));
       const had = new Set(standing.flatMap((entry) => (entry.type === 'block-finished' ? [entry.block.id] : [])));
       for (const request of world.requests) expect(had).not.toContain(request.id);
