@@ -13,7 +13,7 @@ const bundleInContainer = '/app/unit.mjs';
 const bindingInContainer = '/app/binding.json';
 const stateInContainer = '/state';
 
-export interface Placement {
+interface Placement {
   readonly image: string;
   readonly network: string;
   readonly otlpEndpoints: readonly string[];
@@ -22,7 +22,7 @@ export interface Placement {
 }
 
 /** One container that has been started, before anything is known of what runs in it. */
-export interface Started {
+interface Started {
   /** Resolves once it has ended and is removed. */
   readonly exited: Promise<Exit>;
   readonly control: BindAddress;

@@ -8,7 +8,7 @@ export const engineHost = 'host.docker.internal';
 const loopback = new Set(['127.0.0.1', 'localhost', '[::1]', '0.0.0.0']);
 
 /** The network of one deployment: its containers see each other by name, and nobody else's. */
-export interface DeploymentNetwork {
+interface DeploymentNetwork {
   readonly name: string;
   /** The same receivers as containers reach them. */
   readonly otlpEndpoints: readonly string[];

@@ -4,7 +4,7 @@ import { passLines } from '../supervise/log.ts';
 import { type Lease, leaseVariable } from './lease.ts';
 import { processUsage, signalGroup } from './procfs.ts';
 
-export interface ChildOptions {
+interface ChildOptions {
   /** Path of the ES module Node runs. */
   readonly module: string;
   /** Given to Node before the module. */

@@ -15,7 +15,7 @@ const draftSuffix = '.new';
 const draftAgeMs = 60_000;
 
 /** Names one process for ever on one machine; a pid alone may be reused. */
-export interface ProcessIdentity {
+interface ProcessIdentity {
   readonly pid: number;
   readonly startToken: string;
 }
@@ -37,7 +37,7 @@ export interface LeaseRecord {
   readonly children: readonly LeasedChild[];
 }
 
-export interface LeasedChild extends ProcessIdentity {
+interface LeasedChild extends ProcessIdentity {
   readonly name: string;
 }
 

@@ -6,7 +6,7 @@ import type { ReplicaUsage } from '../supervise/host.ts';
 const ticksPerSecond = 100;
 
 /** The fields of /proc/<pid>/stat that are used here (numbering of proc(5)). */
-export interface ProcessStat {
+interface ProcessStat {
   /** Field 3: R, S, D, Z (dead but not yet reaped), … */
   readonly state: string;
   /** Field 22, in ticks since boot: with the pid it names one process for ever, a pid alone may be reused. */

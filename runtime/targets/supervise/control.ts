@@ -6,13 +6,13 @@ const answerTimeoutMs = 10_000;
 const firstPollMs = 10;
 const longestPollMs = 200;
 
-export interface ControlReply {
+interface ControlReply {
   readonly status: number;
   readonly body: string;
 }
 
 /** One request to the control server of a replica. Rejects when there is no answer; any status is an answer. */
-export function askControl(
+function askControl(
   at: BindAddress,
   method: 'GET' | 'PUT' | 'POST',
   path: string,

@@ -8,7 +8,7 @@ export class DeadlineExceeded extends Error {
   }
 }
 
-export interface Deadline {
+interface Deadline {
   readonly signal: AbortSignal;
   /** Forgets the timer and the signals it listens to. */
   clear(): void;

@@ -27,14 +27,14 @@ export interface Member {
   readonly fingerprint: string;
 }
 
-export interface MemberListener {
+interface MemberListener {
   readonly address: LogicalAddress;
   readonly transport: 'tcp' | 'unix';
 }
 
 /** Under this address a unit that takes the application's requests listens for them. */
 export const ingressAddress: LogicalAddress = 'ingress';
-export const serviceAddress = (id: string): LogicalAddress => `service://${id}`;
+const serviceAddress = (id: string): LogicalAddress => `service://${id}`;
 export const memberKey = (id: string, replica: number): string => `${id}/${replica}`;
 /** For people, in messages. */
 export const memberName = (member: Pick<Member, 'kind' | 'id' | 'replica'>): string =>

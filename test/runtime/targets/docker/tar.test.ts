@@ -2,12 +2,15 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseLdd } from '../../../../runtime/targets/docker/image.ts';
 import { tar } from '../../../../runtime/targets/docker/tar.ts';
 import { temporaryFolder } from '../fixtures.ts';
 
-const folder = temporaryFolder();
+let folder = '';
+beforeAll(() => {
+  folder = temporaryFolder();
+});
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('tar', () => {

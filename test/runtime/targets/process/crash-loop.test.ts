@@ -1,11 +1,14 @@
 import { rmSync } from 'node:fs';
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { createProcessTarget } from '../../../../runtime/targets/process/create.ts';
 import type { Deployment } from '../../../../runtime/targets/target.ts';
 import { addressOf, factsBehind, factsOf, fixturePlan, fixtureRequest, temporaryFolder, testContext } from '../fixtures.ts';
 
-const folder = temporaryFolder();
+let folder = '';
 let deployment: Deployment | undefined;
+beforeEach(() => {
+  folder = temporaryFolder();
+});
 afterEach(async () => {
   await deployment?.stop();
   rmSync(folder, { recursive: true, force: true });

@@ -1,12 +1,15 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lineSplitter, ReplicaLog, redactor } from '../../../../runtime/targets/supervise/log.ts';
 import { restartPolicy } from '../../../../runtime/targets/supervise/restart-policy.ts';
 import { temporaryFolder } from '../fixtures.ts';
 
-const folder = temporaryFolder();
+let folder = '';
+beforeAll(() => {
+  folder = temporaryFolder();
+});
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('lineSplitter', () => {
