@@ -221,12 +221,12 @@ describe('what goes wrong', () => {
   it('does not choose a layout that crashed, however fast it was before', async () => {
     const { found, decision } = await study({
       crashes: (request) => request.configurationId === ids.ab && request.round === 3,
-      truth: { [ids.ab]: { p50Ms: 20 } },
+      truth: { [ids.ab]: { p50Ms: 20 }, [ids.bc]: { p50Ms: 50 } },
       noise: 0.05,
     });
     expect(found.entries.some((entry) => entry.type === 'trial-failed' && entry.configurationId === ids.ab)).toBe(true);
     expect(phaseBlocks(found, 'confirm').map((block) => block.configurationId)).not.toContain(ids.ab);
-    expect(decision).toMatchObject({ winner: ids.apart });
+    expect(decision).toMatchObject({ winner: ids.bc, kind: 'better' });
   });
 
   it('confirms nothing on fewer than three fresh pairs', async () => {
