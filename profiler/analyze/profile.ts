@@ -17,7 +17,8 @@ import { edgeProfiles } from './edges.ts';
 import { modelProfiles } from './models.ts';
 import { evenly, skeletonOf } from './skeleton.ts';
 import { buildTraces, type RequestTrace } from './tree.ts';
-import { entryVisits, type Visit, visitsIn } from './visits.ts';
+import { unitCpu, usualCpu, withoutPreemption } from './usual-cpu.ts';
+import { entryVisits, ran, type Visit, visitsIn } from './visits.ts';
 
 export interface ProfileInput {
   readonly workflow: Workflow;
@@ -34,14 +35,16 @@ export function buildProfile(input: ProfileInput): Profile {
   const { workflow, configuration, blocks } = input;
   const forests = blocks.map(({ block, spans }) => ({ block, forest: buildTraces(spans) }));
   const requests = forests.flatMap(({ block, forest }) => measured(block, forest.requests));
+  const n = requests.length;
   const entries = requests.map(entryVisits);
   const entriesOf = new Map(requests.map((request, i) => [request, entries[i] ?? []]));
   const visits = entries.map((each) => each.flatMap((visit) => [...visitsIn(visit)]));
-  const costs = new Map<Visit, VisitCost>(entries.flatMap((each) => [...visitCosts(each)]));
-  const n = requests.length;
+  const raw = new Map<Visit, VisitCost>(entries.flatMap((each) => [...visitCosts(each)]));
+  const units = unitCpu(configuration, blocks);
+  const costs = withoutPreemption(raw, units, n);
 
   const names = componentsOf(workflow);
-  const usual = usualCpu(input, visits, costs);
+  const usual = usualCpu(units, visits, costs);
   const components: { [component: string]: ComponentProfile } = {};
   for (const name of names) {
     const mine = visits.flatMap((each) => each.filter((visit) => visit.component === name && (ran(visit) || !visit.call.span.ok)));
@@ -95,9 +98,6 @@ function measured(block: Block, requests: readonly RequestTrace[]): RequestTrace
   return warm.length > 0 ? warm : whole;
 }
 
-/** Whether the component's code ran; not when the attempt failed before, or the message only waited at a join. */
-const ran = (visit: Visit): boolean => visit.turn !== null || visit.external;
-
 function componentProfile(
   visits: readonly Visit[],
   costs: ReadonlyMap<Visit, VisitCost>,
@@ -122,66 +122,6 @@ function componentProfile(
     errorRate: failed / visits.length,
     osCpuMs,
   };
-}
-
-interface UsualCpu {
-  /** Mean own CPU per visit: from undisturbed turns, else a share of what the operating system says of the unit. */
-  readonly cpuMs: ReadonlyMap<string, number>;
-  /** Per visit from the operating system, for components with a unit of their own. */
-  readonly osCpuMs: ReadonlyMap<string, number>;
-  /** All units together, per request. */
-  readonly totalCpuMsPerRequest: number;
-}
-
-function usualCpu(
-  { configuration, blocks }: ProfileInput,
-  visits: readonly (readonly Visit[])[],
-  costs: ReadonlyMap<Visit, VisitCost>,
-): UsualCpu {
-  const n = Math.max(1, visits.length);
-  const perComponent = new Map<string, { visits: number; wallMs: number; known: number[] }>();
-  for (const visit of visits.flat()) {
-    if (!ran(visit)) continue;
-    const entry = perComponent.get(visit.component) ?? { visits: 0, wallMs: 0, known: [] };
-    perComponent.set(visit.component, entry);
-    const cost = costs.get(visit);
-    entry.visits++;
-    entry.wallMs += cost?.wallMs ?? 0;
-    if (cost?.cpuMs !== undefined && cost.cpuMs !== null) entry.known.push(cost.cpuMs);
-  }
-  const served = blocks.reduce((sum, { block }) => sum + Object.values(block.classes).reduce((all, { requests }) => all + requests, 0), 0);
-  const osCpuMs = new Map<string, number>();
-  const cpuMs = new Map<string, number>();
-  let total = 0;
-  for (const unit of configuration.units) {
-    const seconds = blocks.reduce(
-      (sum, { block }) => sum + block.usage.filter((usage) => usage.id === unit.id).reduce((all, usage) => all + usage.cpuSeconds, 0),
-      0,
-    );
-    const unitMs = served > 0 ? (seconds * 1000) / served : 0;
-    total += unitMs;
-    const members = unit.components.flatMap((name) => {
-      const seen = perComponent.get(name);
-      return seen ? [{ name, ...seen }] : [];
-    });
-    const [only] = members;
-    if (unit.components.length === 1 && only && unitMs > 0) osCpuMs.set(only.name, unitMs / (only.visits / n));
-    let left = unitMs;
-    for (const { name, known, visits: count } of members) {
-      if (known.length === 0) continue;
-      const mean = known.reduce((a, b) => a + b, 0) / known.length;
-      cpuMs.set(name, mean);
-      left -= (mean * count) / n;
-    }
-    // What the traces cannot tell apart is split by wall time, and nobody gets more than that.
-    const unknown = members.filter(({ name }) => !cpuMs.has(name));
-    const wall = unknown.reduce((sum, member) => sum + member.wallMs, 0);
-    for (const { name, wallMs, visits: count } of unknown) {
-      const share = wall > 0 ? (Math.max(0, left) * n * wallMs) / wall / count : 0;
-      cpuMs.set(name, Math.min(share, wallMs / count));
-    }
-  }
-  return { cpuMs, osCpuMs, totalCpuMsPerRequest: total };
 }
 
 /** CPU of the units that is neither a turn's own nor encoding of a hop: ingress, tracing, the protocol libraries. */

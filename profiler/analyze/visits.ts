@@ -120,3 +120,6 @@ export const wallSelfMs = (visit: Visit): number =>
         visit,
       ),
   );
+
+/** Whether the component's code ran; not when the attempt failed before, or the message only waited at a join. */
+export const ran = (visit: Visit): boolean => visit.turn !== null || visit.external;

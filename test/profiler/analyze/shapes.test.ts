@@ -194,6 +194,29 @@ describe('CPU of a turn', () => {
   });
 });
 
+describe('a busy host', () => {
+  const one = () => {
+    const { spans, add } = tracer('h');
+    const root = add(null, 'ingress', 'server', [0, 400], 'u');
+    const call = add(root, 'call a', 'client', [0, 400], 'u');
+    add(call, 'invoke_agent a', 'internal', [0, 400], 'u', busy(390, 1));
+    return spans;
+  };
+  const usage = (cpuSeconds: number) => [{ id: 'a', replica: 0, cpuSeconds, peakMemoryMb: 1, restarts: 0 }];
+
+  it('does not make a turn cost more CPU than its process was given', () => {
+    const { components, overheadCpuMsPerRequest } = profileOf(one(), ['a'], [['a']], {}, usage(0.13));
+    expect(components.a?.cpuMs.mean).toBeCloseTo(130, 6);
+    // Its own wall time is without the wait for a core: 10 idle and 130 of CPU.
+    expect(components.a?.selfMs.mean).toBeCloseTo(140, 6);
+    expect(overheadCpuMsPerRequest).toBeCloseTo(0, 6);
+  });
+
+  it('is not seen where the system’s count is too coarse', () => {
+    expect(profileOf(one(), ['a'], [['a']], {}, usage(0.02)).components.a?.cpuMs.mean).toBe(390);
+  });
+});
+
 describe('parallel and repeated calls', () => {
   it('are one phase when they overlap, and their stagger is kept as time', () => {
     const { spans, add } = tracer('o');
