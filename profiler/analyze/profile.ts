@@ -14,6 +14,7 @@ import { selfMsOf, type VisitCost, visitCosts } from './cpu.ts';
 import { criticalPath, pathShares } from './critical-path.ts';
 import { distribution } from './distribution.ts';
 import { edgeProfiles } from './edges.ts';
+import { separateLoopWaits } from './loop-waits.ts';
 import { modelProfiles } from './models.ts';
 import { evenly, skeletonOf } from './skeleton.ts';
 import { buildTraces, type RequestTrace } from './tree.ts';
@@ -86,7 +87,7 @@ export function buildProfile(input: ProfileInput): Profile {
         skeletonsPerClass,
       ).flatMap((request) => skeletonOf(request, entriesOf.get(request) ?? [], entry, ownTime) ?? []),
     ),
-    criticalPath: pathShares(good.map((request) => criticalPath(request.root))),
+    criticalPath: pathShares(separateLoopWaits(good.map((request) => criticalPath(request.root)))),
     overheadCpuMsPerRequest: overheadCpuMs(usual.totalCpuMsPerRequest, components, edges),
   };
 }

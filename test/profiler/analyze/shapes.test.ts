@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { SpanRecord } from '../../../compiler/contracts/index.ts';
 import { visitCosts } from '../../../profiler/analyze/cpu.ts';
 import { criticalPath, pathTotals } from '../../../profiler/analyze/critical-path.ts';
+import { separateLoopWaits } from '../../../profiler/analyze/loop-waits.ts';
 import { buildProfile } from '../../../profiler/analyze/profile.ts';
 import { buildTraces, type RequestTrace } from '../../../profiler/analyze/tree.ts';
 import { entryVisits, visitsIn } from '../../../profiler/analyze/visits.ts';
@@ -214,6 +215,27 @@ describe('a busy host', () => {
 
   it('is not seen where the system’s count is too coarse', () => {
     expect(profileOf(one(), ['a'], [['a']], {}, usage(0.02)).components.a?.cpuMs.mean).toBe(390);
+  });
+});
+
+describe('a busy event loop of the callee', () => {
+  // b works 10 ms; the wire takes 1 ms each way, but the message waits for b's loop before b is there.
+  const waiting = (trace: string, waitMs: number) => {
+    const { spans, add } = tracer(trace);
+    const root = add(null, 'ingress', 'server', [0, 12 + waitMs], 'u');
+    const turn = add(add(root, 'call a', 'client', [0, 12 + waitMs], 'u'), 'invoke_agent a', 'internal', [0, 12 + waitMs], 'u');
+    const call = add(turn, 'call b', 'client', [0, 12 + waitMs], 'u', { 'dmas.from': 'a' });
+    const serve = add(call, 'serve b', 'server', [1 + waitMs, 11 + waitMs], 'v');
+    add(serve, 'invoke_agent b', 'internal', [1 + waitMs, 11 + waitMs], 'v');
+    return spans;
+  };
+
+  it('is queueing, not communication', () => {
+    const paths = [0, 0, 0, 100].map((waitMs, i) => criticalPath(only(waiting(`w${i}`, waitMs)).root));
+    const totals = separateLoopWaits(paths).map(pathTotals);
+    expect(totals[0]).toMatchObject({ communication: 2, queueing: 0, working: 10 });
+    // Up to twice the usual may be jitter.
+    expect(totals[3]).toMatchObject({ communication: 4, queueing: 98, working: 10 });
   });
 });
 
