@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { bundleEntry } from './bundle/bundle-entry.ts';
+import { bundleEntries } from './bundle/bundle-entries.ts';
 import { packageRoot } from './bundle/package-root.ts';
 import type { Bundle, Plan, Workflow } from './contracts/index.ts';
 import { emitServiceEntry } from './emit/service-entry.ts';
@@ -12,10 +12,9 @@ import { unitTemplate } from './emit/unit-entry.ts';
  * @throws DmasError `DMAS_BUNDLE`, with all that is wrong with the first unit that cannot be bundled
  */
 export async function bundlePlan({ plan, workflow }: { readonly plan: Plan; readonly workflow: Workflow }): Promise<Bundle[]> {
-  const folder = dirname(workflow.file);
-  const units = plan.units.map((unit) => ({ id: unit.id, entry: unitTemplate(unit, workflow, plan.application, plan.ingress) }));
-  const services = plan.services.map((service) => ({ id: service.id, entry: { text: emitServiceEntry(service, plan), values: {} } }));
-  return Promise.all([...units, ...services].map(({ id, entry }) => bundleEntry(id, entry, folder)));
+  const units = plan.units.map((unit) => ({ id: unit.id, template: unitTemplate(unit, workflow, plan.application, plan.ingress) }));
+  const services = plan.services.map((service) => ({ id: service.id, template: { text: emitServiceEntry(service, plan), values: {} } }));
+  return bundleEntries([...units, ...services], dirname(workflow.file));
 }
 
 /**
@@ -26,6 +25,7 @@ export async function bundlePlan({ plan, workflow }: { readonly plan: Plan; read
  */
 export async function bundleJob(entryModule: string): Promise<string> {
   const text = `import 'dmas-opt/${entryModule.replace(/\.(ts|js)$/, '')}';\n`;
-  const bundle = await bundleEntry('job', { text, values: {} }, packageRoot);
+  const [bundle] = await bundleEntries([{ id: 'job', template: { text, values: {} } }], packageRoot);
+  if (bundle === undefined) throw new Error(`nothing was built for ${entryModule}`);
   return bundle.code;
 }

@@ -49,17 +49,21 @@ export interface AgentContext<Calls extends AgentRef = AgentRef, Topics extends 
   readonly remainingMs: () => number;
   /** Asks another agent and waits. Throws a CallError; the caller may catch it and go on. */
   call<R extends Calls>(agent: R, input: z.input<R['input']>, options?: CallOptions): Promise<z.output<R['output']>>;
+  /** As `call`, chunk by chunk as the callee emits them. */
   stream<R extends Calls>(agent: R, input: z.input<R['input']>, options?: CallOptions): AsyncIterable<ChunkOf<R>>;
   /** One-way: returns once the callee has accepted it. */
   send<R extends Calls>(agent: R, input: z.input<R['input']>): Promise<void>;
   /** Returns once every subscriber has accepted it. Order is kept per publisher and conversation. */
   publish<T extends Topics>(topic: T, message: z.input<T['message']>): Promise<void>;
+  /** Runs a tool, here or on its server; needs `tools`. */
   tool<T extends ToolRef>(tool: T, input: z.input<T['input']>): Promise<z.output<T['output']>>;
-  /** Asks the agent's model directly; for llm-like steps inside a code agent. */
+  /** State of this agent in the present session; needs `usesSession`. */
   readonly session: KeyValue;
+  /** Shared state of the application; needs `blackboards`. */
   blackboard<B extends BlackboardRef>(board: B): KeyValue<z.output<B['value']>>;
   /** Sends one chunk of a streamed reply; ignored when the caller did not ask for a stream. */
   emit(chunk: unknown): void;
+  /** One line into the unit's log. */
   readonly log: (message: string) => void;
 }
 

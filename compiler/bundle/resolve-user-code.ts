@@ -19,15 +19,11 @@ const loaders: { readonly [extension: string]: Loader } = {
   '.jsx': 'jsx',
 };
 
-export interface UserCode {
-  readonly folder: string;
-  /** The generated entry and the name it has in messages. */
-  readonly entry: string;
-  readonly entryName: string;
-}
-
-/** Gives the bundler the entry, the user's files without what nobody uses of them, and `dmas-opt` from this package. */
-export const resolveUserCode = ({ folder, entry, entryName }: UserCode): Plugin => ({
+/**
+ * Gives the bundler the generated entries (text by name, `<id>.entry.ts`), the user's files without what nobody uses of
+ * them, and `dmas-opt` from this package.
+ */
+export const resolveUserCode = (folder: string, entries: ReadonlyMap<string, string>): Plugin => ({
   name: 'dmas-opt-bundle',
   setup(build) {
     const forEffects = new Set<string>();
@@ -38,13 +34,14 @@ export const resolveUserCode = ({ folder, entry, entryName }: UserCode): Plugin 
       return { path: own, ...(args.path === 'dmas-opt' ? { sideEffects: false } : {}) };
     });
     build.onResolve({ filter: /\.entry\.ts$/ }, (args) =>
-      args.kind === 'entry-point' ? { path: entryName, namespace: userNamespace } : undefined,
+      args.kind === 'entry-point' ? { path: args.path, namespace: userNamespace } : undefined,
     );
     build.onResolve({ filter: /.*/, namespace: userNamespace }, (args) =>
       wasAsked(args) ? undefined : resolveFromUser(build, args, folder, forEffects.has(`${args.importer}\u0000${args.path}`)),
     );
     build.onLoad({ filter: /.*/, namespace: userNamespace }, async ({ path }) => {
-      if (path === entryName) return { contents: entry, loader: 'ts', resolveDir: folder };
+      const entry = entries.get(path);
+      if (entry !== undefined) return { contents: entry, loader: 'ts', resolveDir: folder };
       const file = join(folder, path);
       const loader = loaders[extname(path)];
       const resolveDir = join(file, '..');

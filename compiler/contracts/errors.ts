@@ -112,6 +112,11 @@ export const errorCatalogue = {
     exitCode: invalidInput,
   },
   DMAS_WF_DUPLICATE: { title: 'Two parts of the workflow have one name.', help: 'Rename one of them.', exitCode: invalidInput },
+  DMAS_WF_BAD_NAME: {
+    title: 'A part of the workflow has a name that does not fit everywhere it must stand.',
+    help: 'Use lower-case letters, digits and dashes.',
+    exitCode: invalidInput,
+  },
   DMAS_WF_UNKNOWN_AGENT: {
     title: 'An agent refers to an agent or tool that has no implementation in the workflow.',
     help: 'Add its implementation to parts, or remove the reference.',

@@ -118,7 +118,9 @@ describe('bundles', () => {
     if (copy.workflow === undefined) throw new Error('the copy could not be read');
     const plan = planOf(copy.workflow);
     const only = { ...plan, units: plan.units.filter((unit) => unit.id === 'checker'), services: [] };
-    await bundlePlan({ plan: only, workflow: copy.workflow });
+    const [before] = await bundlePlan({ plan: only, workflow: copy.workflow });
+    // Bundled alone here and beside ten others there.
+    expect(before?.sha256).toBe(bundles.find((bundle) => bundle.id === 'checker')?.sha256);
     await writeFile(
       join(folder, 'helpers.ts'),
       `export const capitalize = (text: string) => 'marker-new';\nexport const unused = () => '';\n`,

@@ -110,6 +110,18 @@ export const main = workflow({ name: 'm', entry: a, parts: [one] });
     expect((await readTexts({ 'workflow.ts': text }, './other.ts')).problems[0]?.code).toBe('DMAS_FILE_UNREADABLE');
   });
 
+  it('refuses names that cannot stand in addresses and files', async () => {
+    const { problems } = await readTexts({
+      'workflow.ts': `import { agent, codeAgent, workflow, z } from 'dmas-opt';
+const any = z.object({});
+export const one = agent('../One', { input: any, output: any });
+export const run = codeAgent(one, async () => ({}));
+export default workflow({ name: 'n', entry: one, parts: [run] });
+`,
+    });
+    expect(summary(problems)).toEqual(['error DMAS_WF_BAD_NAME workflow.ts:4:14']);
+  });
+
   it('asks for a topic entry that can complete', async () => {
     const { problems } = await readTexts({
       'workflow.ts': `import { agent, codeAgent, topic, workflow, z } from 'dmas-opt';

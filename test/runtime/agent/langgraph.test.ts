@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { AgentContext } from '../../../compiler/api/definitions.ts';
-import type { CompiledGraph } from '../../../compiler/frontends/langgraph/compiled-graph.ts';
+import type { CompiledGraph, Invocable } from '../../../compiler/frontends/langgraph/compiled-graph.ts';
 import { langgraphHub, langgraphNode } from '../../../runtime/agent/langgraph.ts';
 
 /** A graph of one node, which the framework's loop visits once with the input as state. */
 function graphOf(run: (state: unknown) => Promise<unknown>): CompiledGraph {
   const runnable = { invoke: run };
-  const nodes = { ask_twice: { bound: runnable } };
+  const nodes = { ask_twice: { bound: runnable as Invocable } };
   return {
     lg_is_pregel: true,
     nodes,
