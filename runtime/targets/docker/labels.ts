@@ -11,8 +11,14 @@ const longestName = 48;
 /** The end of an id holds the replica and the count of starts. */
 const keptEnd = 16;
 
-/** A name the engine accepts for containers and networks, and that its name server answers. */
+/**
+ * A name the engine accepts for containers and networks, that its name server answers and that may stand in a URL: no
+ * dots, since a host that ends in a number after one is read as an IPv4 address, and lower case, as URLs make it.
+ */
 export function dockerName(text: string): string {
-  const name = text.replace(/[^a-zA-Z0-9.-]/g, '-').replace(/^[^a-zA-Z0-9]+/, '');
+  const name = text
+    .toLowerCase()
+    .replace(/[^a-z0-9-]/g, '-')
+    .replace(/^-+/, '');
   return name.length <= longestName ? name : `${name.slice(0, longestName - keptEnd)}${name.slice(-keptEnd)}`;
 }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { dockerName } from '../../../../runtime/targets/docker/labels.ts';
 import { DeadlineExceeded, deadline } from '../../../../runtime/targets/supervise/deadline.ts';
@@ -41,7 +42,16 @@ describe('dockerName', () => {
   it('keeps what tells long names apart', () => {
     const id = `${'long-agent-name+'.repeat(4)}x`;
     expect(dockerName(`${id}.0.1`)).not.toBe(dockerName(`${id}.0.2`));
-    expect(dockerName(`${id}.0.1`)).toMatch(/^[a-zA-Z0-9][a-zA-Z0-9.-]{1,47}$/);
-    expect(dockerName('a+b~c_d.0.1')).toBe('a-b-c-d.0.1');
+    expect(dockerName(`${id}.0.1`)).toMatch(/^[a-z0-9][a-z0-9-]{1,47}$/);
+  });
+
+  it('gives hosts that URLs take as they are', () => {
+    expect(dockerName('A+b~c_d.0.1')).toBe('a-b-c-d-0-1');
+    fc.assert(
+      fc.property(fc.stringMatching(/^[a-zA-Z0-9][\w.+~-]{0,60}$/), fc.nat(9), (id, replica) => {
+        const host = dockerName(`${id}.${replica}.1`);
+        expect(new URL(`http://${host}:7001`).hostname).toBe(host);
+      }),
+    );
   });
 });
