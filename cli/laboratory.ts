@@ -89,7 +89,6 @@ export async function deployConfiguration(
 ): Promise<Deployment> {
   const id = configurationId(configuration);
   const startedAtMs = context.now();
-  emit({ type: 'deploying', configurationId: id, label: id });
   const plan = planOf(project, configuration);
   const bundles = await bundlePlan({ plan, workflow: project.workflow });
   const deploymentFolder = join(folder.file('deployments'), deploymentId);

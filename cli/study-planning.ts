@@ -1,27 +1,56 @@
 import { availableParallelism } from 'node:os';
-import type { Block, Configuration, Prediction, Profile, ProtocolPrice } from '../compiler/contracts/index.ts';
+import {
+  attr,
+  type Block,
+  type Configuration,
+  configurationId,
+  type Prediction,
+  type Profile,
+  type ProtocolPrice,
+  type ServingConfiguration,
+  type SpanRecord,
+} from '../compiler/contracts/index.ts';
+import { explain } from '../optimizer/explain.ts';
 import { computeHeadroom } from '../optimizer/headroom.ts';
-import { createAnalyticPredictor, type Predict } from '../optimizer/predict/analytic.ts';
+import type { Journal } from '../optimizer/journal.ts';
+import { createAnalyticPredictor } from '../optimizer/predict/analytic.ts';
 import { createAnalyticBound } from '../optimizer/predict/bound.ts';
 import { type Calibration, calibrate } from '../optimizer/predict/calibrate.ts';
 import type { PredictorInput } from '../optimizer/predict/input.ts';
-import { createSimulatedPredictor } from '../optimizer/predict/simulated.ts';
+import { createNoWorse } from '../optimizer/predict/pricing.ts';
+import { createSimulatedPredictor, createSimulator } from '../optimizer/predict/simulated.ts';
 import { workloadOf } from '../optimizer/predict/workload.ts';
-import { searchLayouts } from '../optimizer/search/search-layouts.ts';
+import { searchLayouts, withoutDominatedProtocols } from '../optimizer/search/search-layouts.ts';
 import type { Planning } from '../optimizer/study/input.ts';
 import { buildProfile } from '../profiler/analyze/profile.ts';
 import { readTraces, tracesFile } from '../profiler/store/traces.ts';
+import { engineParamsOf } from '../runtime/llm/engine/params.ts';
 import { measureProtocolPrices } from '../runtime/protocols/prices.ts';
 import type { Project } from './project.ts';
 import { protocols, searchStrategies } from './registry.ts';
 import type { RunFolder } from './run-folder.ts';
 
-/** Profiler, predictor and search as the study wants them. Each is a function of its arguments, so that resume finds the same. */
-export function createStudyPlanning(project: Project, folder: RunFolder, given?: readonly Configuration[]): Planning {
-  const { scenario, workflow, workload, space, baseline } = project;
+export interface StudyPlanning extends Planning {
+  /** Why a layout differs from the baseline, in sentences; empty for the baseline itself or without a profile. */
+  explain(winner: Configuration): readonly string[];
+}
+
+/** Profiler, predictor and search as the study wants them. Each is a function of its arguments and the journal, so that resume finds the same. */
+export function createStudyPlanning(
+  project: Project,
+  folder: RunFolder,
+  journal: Pick<Journal, 'study'>,
+  given?: readonly Configuration[],
+): StudyPlanning {
+  const { scenario, workflow, workload, baseline } = project;
   const recorded = Object.fromEntries(
     workload.classes.flatMap((each) => (each.arrivals.process === 'log' ? [[each.name, each.arrivals.timesMs]] : [])),
   );
+  /** The layout a block ran; the first plain layout is profiled where the baseline does not start. */
+  const configurationOf = (id: string): Configuration => {
+    const entry = journal.study.entries.find((candidate) => candidate.type === 'trial-added' && candidate.configurationId === id);
+    return entry?.type === 'trial-added' ? entry.configuration : baseline;
+  };
 
   const input = (profile: Profile, prices: readonly ProtocolPrice[], calibration?: Calibration): PredictorInput => ({
     profile,
@@ -31,46 +60,56 @@ export function createStudyPlanning(project: Project, folder: RunFolder, given?:
     pricing: scenario.config.prices,
     hostCores: availableParallelism(),
     seed: scenario.config.seed,
+    engines: { reference: configurationOf(profile.configurationId).serving, paramsOf: engineOf(project) },
     ...(calibration ? { calibration } : {}),
   });
-  /** Both tiers, each corrected by what the baseline showed of its error. */
-  const predictors = (profile: Profile, prices: readonly ProtocolPrice[], blocks: readonly Block[]) => {
-    const measured = blocks.map((block) => ({ configuration: baseline, block }));
-    const corrected = (make: (given: PredictorInput) => Predict): Predict =>
-      make(input(profile, prices, calibrate(make(input(profile, prices)), measured)));
-    return { analytic: corrected(createAnalyticPredictor), simulated: corrected(createSimulatedPredictor) };
+  /** Both tiers, each corrected by what the profiled layout showed of its error. */
+  const predictors = (profile: Profile, prices: readonly ProtocolPrice[]) => {
+    const configuration = configurationOf(profile.configurationId);
+    const measured = profile.blockIds.flatMap((id) => journal.study.blocks.get(id) ?? []).map((block) => ({ configuration, block }));
+    const calibrations = {
+      analytic: calibrate(createAnalyticPredictor(input(profile, prices)), measured),
+      simulated: calibrate(createSimulatedPredictor(input(profile, prices)), measured),
+    };
+    return {
+      calibrations,
+      analytic: createAnalyticPredictor(input(profile, prices, calibrations.analytic)),
+      simulated: createSimulatedPredictor(input(profile, prices, calibrations.simulated)),
+    };
   };
 
-  let baselineBlocks: readonly Block[] = [];
   return {
-    prices: (signal) => measureProtocolPrices(usedProtocols(project), signal),
-    profile: (blocks, spans) => {
-      baselineBlocks = blocks;
-      const inBlock = (block: Block) => spans.filter((span) => blocks.length === 1 || span.attributes['dmas.block.id'] === block.id);
-      return buildProfile({ workflow, configuration: baseline, blocks: blocks.map((block) => ({ block, spans: inBlock(block) })) });
+    explain: (winner) => {
+      const profile = journal.study.entries.findLast((entry) => entry.type === 'profiled')?.profile;
+      const prices = journal.study.entries.findLast((entry) => entry.type === 'prices-measured')?.prices;
+      if (!profile || !prices || configurationId(winner) === configurationId(baseline)) return [];
+      const simulator = createSimulator(input(profile, prices));
+      return explain({ baseline, winner, profile, workflow, prices, pricing: scenario.config.prices, simulator }).sentences;
     },
+    prices: (signal) => measureProtocolPrices(usedProtocols(project), signal),
+    profile: (blocks, spans) =>
+      buildProfile({ workflow, configuration: configurationOf(blocks[0]?.configurationId ?? ''), blocks: withTheirSpans(blocks, spans) }),
     headroom: (profile, _prices, blocks) => {
       const [block] = blocks;
-      if (!block) throw new RangeError('headroom needs a measured baseline block');
-      baselineBlocks = blocks;
+      if (!block) throw new RangeError('headroom needs a measured block');
       return computeHeadroom({
         profile,
         baseline: block,
-        baselineConfiguration: baseline,
+        baselineConfiguration: configurationOf(block.configurationId),
         pricing: scenario.config.prices,
-        space,
+        space: project.space,
         objective: scenario.config.objective,
       });
     },
     search: async (profile, prices, count, signal) => {
-      const { analytic, simulated } = predictors(profile, prices, baselineBlocks);
+      const { analytic, simulated, calibrations } = predictors(profile, prices);
       if (given) return asGiven(given, simulated);
       const strategy = await searchStrategies.find((candidate) => candidate.id === scenario.config.search.strategy)?.load();
       return searchLayouts({
-        space,
+        space: withoutDominatedProtocols(project.space, createNoWorse(prices)),
         analytic,
         simulated,
-        boundFor: (objective, within) => createAnalyticBound({ ...input(profile, prices), space: within, objective }),
+        boundFor: (objective, space) => createAnalyticBound({ ...input(profile, prices, calibrations.analytic), space, objective }),
         objective: scenario.config.objective,
         count,
         ...(strategy ? { strategy } : {}),
@@ -78,9 +117,27 @@ export function createStudyPlanning(project: Project, folder: RunFolder, given?:
         signal,
       });
     },
-    predict: (configuration, profile, prices) => predictors(profile, prices, baselineBlocks).simulated(configuration),
+    predict: (configuration, profile, prices) => predictors(profile, prices).simulated(configuration),
     spansOf: (blockId) => readTraces(tracesFile(folder.path, blockId)).catch(() => []),
   };
+}
+
+/** Spans belong to the block their trace's ingress span names. */
+function withTheirSpans(blocks: readonly Block[], spans: readonly SpanRecord[]) {
+  const blockOf = new Map<string, unknown>();
+  for (const span of spans) if (attr.blockId in span.attributes) blockOf.set(span.traceId, span.attributes[attr.blockId]);
+  return blocks.map((block) => ({
+    block,
+    spans: blocks.length === 1 ? spans : spans.filter((span) => blockOf.get(span.traceId) === block.id),
+  }));
+}
+
+/** The engine behind a model we serve, under given serving settings; null for models that are only pointed at. */
+function engineOf({ scenario }: Project) {
+  return (model: string, serving: ServingConfiguration) =>
+    scenario.config.models[model]?.backend === 'simulated'
+      ? engineParamsOf({ ...scenario.config.models[model]?.options, ...serving.options })
+      : null;
 }
 
 /** Layouts a user wants tried, in the user's order, each with its prediction. */

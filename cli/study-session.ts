@@ -17,6 +17,7 @@ import { createProgress, type ProgressMode } from './render/progress.ts';
 import type { RunFolder } from './run-folder.ts';
 import { createStudyPlanning } from './study-planning.ts';
 import { studyTiming } from './timing.ts';
+import { winnerOf } from './winner.ts';
 import { writeReport } from './write-report.ts';
 
 export interface SessionOptions {
@@ -81,7 +82,7 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
         references: () => referencesOf(project),
         laboratory: await createLaboratory({ project, folder, ...tools }),
         journal,
-        planning: createStudyPlanning(project, folder, options.given),
+        planning: createStudyPlanning(project, folder, journal, options.given),
         timing: studyTiming(project.scenario),
         budget: { timeMs: options.timeMs, trials: options.trials, moneyUsd: options.moneyUsd },
       },
@@ -96,12 +97,6 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
 async function startCollector(project: Project): Promise<Collector> {
   const [descriptor] = collectors;
   return (await descriptor.load()).start(project.target.id === 'process' ? '127.0.0.1' : '0.0.0.0');
-}
-
-export function winnerOf(study: Study, baseline: Configuration): Configuration {
-  const winner = lastOf(study, 'decided')?.winner;
-  const trial = study.entries.find((entry) => entry.type === 'trial-added' && entry.configurationId === winner);
-  return trial?.type === 'trial-added' ? trial.configuration : baseline;
 }
 
 /** Starts the best layout once more from its plan: with `--keep` it serves until Ctrl-C, otherwise it is taken down. */

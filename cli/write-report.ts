@@ -9,6 +9,8 @@ import { toolVersion } from './package-files.ts';
 import type { Project } from './project.ts';
 import { views } from './registry.ts';
 import { type RunFolder, writeWhole } from './run-folder.ts';
+import { createStudyPlanning } from './study-planning.ts';
+import { winnerOf } from './winner.ts';
 
 /** Builds the report of a study and writes its views; the default is all of them into the run folder. */
 export async function writeReport(
@@ -28,6 +30,7 @@ export async function writeReport(
       ),
     changes: describeChanges,
     waterfalls: await waterfalls(study, folder),
+    explanation: createStudyPlanning(project, folder, { study }).explain(winnerOf(study, project.baseline)),
     apply: 'node best/start.mjs',
   });
   for (const descriptor of views) {

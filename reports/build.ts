@@ -24,6 +24,8 @@ export interface ReportInput {
   readonly describe: (configuration: Configuration) => readonly string[];
   readonly changes: (baseline: Configuration, configuration: Configuration) => readonly string[];
   readonly waterfalls: { readonly before: Waterfall | null; readonly after: Waterfall | null };
+  /** Why the winner differs, in sentences; empty when the baseline stays. Modelled. */
+  readonly explanation: readonly string[];
   /** Command that applies the best layout. */
   readonly apply: string;
 }
@@ -82,6 +84,7 @@ export function buildReport(input: ReportInput): Report {
     front: front(trials),
     search: lastOf(study, 'searched')?.certificate ?? null,
     waterfalls: input.waterfalls,
+    explanation: input.explanation,
     warnings: warningsOf(study, profile, trials),
     prices: {
       source: scenario.config.prices.source,
@@ -105,6 +108,7 @@ function endState(study: Study): Pick<Report, 'state' | 'stateDetail'> {
 
 function trialSources(study: Study): TrialSource[] {
   const failures = new Map(allOf(study, 'trial-failed').map((entry) => [entry.configurationId, entry]));
+  const predictions = new Map(allOf(study, 'predicted').map((entry) => [entry.prediction.configurationId, entry.prediction]));
   const winner = lastOf(study, 'decided')?.winner;
   return allOf(study, 'trial-added').map((entry) => {
     const blocks = [...study.blocks.values()].filter((block) => block.configurationId === entry.configurationId);
@@ -115,7 +119,7 @@ function trialSources(study: Study): TrialSource[] {
       configurationId: entry.configurationId,
       configuration: entry.configuration,
       roles: [...new Set(roles)],
-      prediction: entry.prediction ?? null,
+      prediction: entry.prediction ?? predictions.get(entry.configurationId) ?? null,
       failure: failure ? { code: failure.code, message: failure.message } : null,
       blocks,
     };

@@ -51,6 +51,8 @@ export interface Report {
   /** Configuration ids on the cost/latency front, cheapest first. */
   readonly front: readonly string[];
   readonly search: SearchCertificate | null;
+  /** Why the winner differs from the baseline, in sentences; modelled. Empty when the baseline stays. */
+  readonly explanation: readonly string[];
   readonly waterfalls: { readonly before: Waterfall | null; readonly after: Waterfall | null };
   readonly warnings: readonly ReportWarning[];
   readonly prices: { readonly source: string; readonly vcpuHourUsd: number; readonly memoryGbHourUsd: number };

@@ -23,7 +23,8 @@ export function layoutSection(report: Report): Markup {
 <h2 id="layouts">Layout before and after</h2>
 <p class="note">Each box is one process (× replicas). Solid lines cross processes and cost a hop; dotted ones stay inside.</p>
 <div class="grid two">${card('Before', baseline, edges)}${changed ? card('After', changed, edges) : html`<div class="card"><h3>After</h3><p class="note">Unchanged: nothing measured here was better.</p></div>`}</div>
-${changed && changed.changes.length > 0 && html`<ul class="plain">${changed.changes.map((line) => html`<li>${line}</li>`)}</ul>`}`;
+${changed && changed.changes.length > 0 && html`<ul class="plain">${changed.changes.map((line) => html`<li>${line}</li>`)}</ul>`}
+${changed && report.explanation.length > 0 && html`<h3 style="margin-top:14px">Why <span class="badge plain">modelled</span></h3><ul class="plain">${report.explanation.map((line) => html`<li>${line}</li>`)}</ul>`}`;
 }
 
 const card = (title: string, trial: ReportTrial, edges: readonly Edge[]) =>

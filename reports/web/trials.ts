@@ -1,4 +1,4 @@
-import { interval, ms, percent, usd, withInterval } from '../format.ts';
+import { interval, ms, percent, usd } from '../format.ts';
 import type { Report, ReportTrial } from '../report.ts';
 import { html, type Markup } from './markup.ts';
 import { metricTitle } from './verdict.ts';
@@ -48,7 +48,3 @@ function blockRow(trial: ReportTrial, block: ReportTrial['blocks'][number]): Mar
   return html`<tr><td><code>${block.id}</code>${!block.valid && html` <span class="badge failed">excluded</span>`}</td><td>${trial.label}</td><td>${block.purpose}</td><td class="n" data-value="${block.round}">${block.round}</td><td><code>${block.deploymentId}</code></td>
 <td class="n">${results.reduce((sum, result) => sum + result.requests, 0)}</td><td class="n">${ms(main?.latencyMs?.p50)}</td><td class="n">${ms(main?.latencyMs?.p95)}</td><td>${notes.map((note) => html`<small>${note}</small>`)}</td></tr>`;
 }
-
-/** One line of text for places without room for markup. */
-export const trialLine = (trial: ReportTrial) =>
-  `${trial.label}: p50 ${withInterval(trial.p50Ms, ms)}, p95 ${withInterval(trial.p95Ms, ms)}, ${withInterval(trial.usdPer1000, usd)} per 1000`;

@@ -269,6 +269,7 @@ export const sampleReport: Report = {
   trials: [baseline, allInOne, winner, failed],
   front: [allInOne.configurationId, winner.configurationId],
   search: { strategy: 'exact', evaluated: 52, pruned: 0, spaceSize: 52, optimalUnder: 'predictor', gap: 0 },
+  explanation: ['travel → weather is now a function call: 2.1 ms and 1.8 KB less per request.'],
   waterfalls: { before: waterfall(baseline.configurationId, 12), after: waterfall(winner.configurationId, 1) },
   warnings: [{ code: 'simulated-model', message: 'A model is simulated.', advice: 'Bind a real endpoint to measure it.' }],
   prices: { source: 'sample prices', vcpuHourUsd: 0.04, memoryGbHourUsd: 0.004 },

@@ -5,7 +5,7 @@ const firstDelayMs = 100;
 const longestDelayMs = 5_000;
 
 /** Remembers the restarts of one replica and says how long to wait before the next. */
-interface RestartPolicy {
+export interface RestartPolicy {
   /** Milliseconds to wait before the next restart; null when it has been restarted too often and is given up. */
   next(nowMs: number): number | null;
 }
