@@ -10,7 +10,7 @@ import {
   toolServerNames,
   type UnitConfiguration,
 } from '../contracts/index.ts';
-import { checkPlacement } from './constraints.ts';
+import { checkPlacement, unplaceable } from './constraints.ts';
 import { planModels } from './models.ts';
 import type { PlanRequest } from './request.ts';
 import { planRoutes } from './routes.ts';
@@ -55,6 +55,8 @@ export function planDeployment(request: PlanRequest): { readonly plan?: Plan; re
     };
   });
   const services = [...models.services, ...state.services, ...gatewayOf(canonical, ingress)].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const clash = services.find((service) => units.some((unit) => unit.id === service.id));
+  if (clash !== undefined) return { problems: [unplaceable(`a unit and a service are both named "${clash.id}"`, 'rename the agent')] };
   return {
     plan: {
       schemaVersion: 1,

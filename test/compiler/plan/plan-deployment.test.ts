@@ -156,6 +156,16 @@ describe('what cannot be realized', () => {
     expect(refused(base, { state: { store: 'clay' } })).toEqual([expect.stringContaining('no state store "clay"')]);
   });
 
+  it('refuses a unit that has the name of a service', () => {
+    const renamed: Workflow = JSON.parse(
+      JSON.stringify(workflow).replaceAll('"style"', '"model-main"').replaceAll('merge->style', 'merge->model-main'),
+    );
+    const { configuration } = baselineConfiguration(renamed, scenario());
+    expect(planDeployment(planRequest(renamed, configuration)).problems).toEqual([
+      expect.objectContaining({ message: expect.stringContaining('both named "model-main"') }),
+    ]);
+  });
+
   it('refuses unix sockets where there are none', () => {
     const unix = laidOut({ baseline: { protocol: { protocol: 'http-json', options: { transport: 'unix' } } } });
     const request = planRequest(workflow, unix);
