@@ -98,6 +98,7 @@ export async function startGateway(service: PlannedService, ingress: PlannedIngr
     }),
   });
   const close = async () => {
+    door.stopAccepting();
     await drain();
     await Promise.all([door.close(), control.close()]);
     await Promise.all(backends.map(({ pool }) => pool.destroy()));

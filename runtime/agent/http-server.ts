@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { BindAddress } from '../../compiler/contracts/binding.ts';
 import { CallError, type CallErrorValue, callErrorCodes } from '../../compiler/contracts/call-errors.ts';
 
@@ -9,8 +9,9 @@ const keepAliveMs = 75_000;
 
 export interface RunningServer {
   readonly at: BindAddress;
-  readonly server: Server;
-  /** Takes no new connections and closes idle ones; those with an answer under way close after it. */
+  /** Gives the port free for a successor and closes idle connections; requests under way go on. */
+  stopAccepting(): void;
+  /** Ends what is left. */
   close(): Promise<void>;
 }
 
@@ -29,13 +30,17 @@ export async function startServer(
   });
   const address = server.address();
   const bound = 'path' in at || typeof address !== 'object' || address === null ? at : { host: at.host, port: address.port };
-  const close = () =>
-    new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      // One turn of the loop lets answers written in this one reach their sockets.
-      setImmediate(() => server.closeAllConnections());
-    });
-  return { at: bound, server, close };
+  let closing: Promise<void> | undefined;
+  const stopAccepting = () => {
+    closing ??= new Promise((resolve) => server.close(() => resolve()));
+  };
+  const close = async () => {
+    stopAccepting();
+    // One turn of the loop lets answers written in this one reach their sockets.
+    setImmediate(() => server.closeAllConnections());
+    await closing;
+  };
+  return { at: bound, stopAccepting, close };
 }
 
 /** The whole body. @throws CallError `invalid` when it is too large, `cancelled` when the client went away. */

@@ -22,14 +22,10 @@ export function toolServerComponent(runtime: () => Runtime, server: ToolServerDe
       const { tool: name } = delivery;
       const tool = name !== undefined && offered.has(name) ? tools.get(name) : undefined;
       if (tool === undefined) throw unknownTool(name ?? '(none)', server.name);
-      const present = runtime();
-      const watch = present.activity.enter(delivery.scope.trace.context !== undefined);
       try {
-        return await runTool(present, tool, delivery.body, delivery.scope, queueMs);
+        return await runTool(runtime(), tool, delivery.body, delivery.scope, queueMs);
       } catch (error) {
         throw escaped(toCallError(error, server.name), server.name);
-      } finally {
-        present.activity.leave(watch);
       }
     },
   };
@@ -49,25 +45,29 @@ export async function useTool(runtime: Runtime, from: string, ref: ToolRef, inpu
   const tool = runtime.dispatcher.localTool(ref.name);
   if (tool === undefined) throw unknownTool(ref.name, from);
   requireJson(input, ref.name, 'input');
-  return scope.cancellation.race(runTool(runtime, tool, input, scope, 0));
+  return scope.cancellation.race(runTool(runtime, tool, input, scope, undefined));
 }
 
-async function runTool(runtime: Runtime, tool: CodeTool, body: unknown, scope: Scope, queueMs: number): Promise<unknown> {
+/** `queueMs` is absent for a local tool: it runs within the turn of its agent and is no turn of its own. */
+async function runTool(runtime: Runtime, tool: CodeTool, body: unknown, scope: Scope, queueMs: number | undefined): Promise<unknown> {
   const { name } = tool.ref;
   const span = runtime.tracing.start(scope.trace, spanName.tool(name), SpanKind.INTERNAL);
-  span?.span.setAttributes({ [attr.operation]: 'execute_tool', [attr.toolName]: name, [attr.queueMs]: queueMs });
+  span?.span.setAttributes({ [attr.operation]: 'execute_tool', [attr.toolName]: name });
+  const watch = queueMs === undefined ? undefined : runtime.activity.enter(span !== undefined);
+  let error: CallError | undefined;
   const { cancellation, requestId } = scope;
   try {
     const input = check(tool.ref.input, body, name, 'input');
     const work = runtime.tracing.within(span, () => tool.run(input as never, { signal: cancellation.signal, requestId }));
     const output = check(tool.ref.output, await work, name, 'output') ?? null;
     requireJson(output, name, 'output');
-    endSpan(span);
     return output;
   } catch (thrown) {
-    const error = toCallError(thrown, name);
-    endSpan(span, error);
+    error = toCallError(thrown, name);
     throw error;
+  } finally {
+    const seen = queueMs === undefined ? undefined : runtime.activity.leave(watch);
+    endSpan(span, error, seen && { [attr.queueMs]: queueMs, [attr.activeMs]: seen.activeMs, [attr.concurrency]: seen.concurrency });
   }
 }
 

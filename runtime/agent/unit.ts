@@ -159,6 +159,7 @@ async function drainUnit(runtime: Runtime): Promise<boolean> {
 const quietMs = 100;
 
 async function closeUnit(runtime: Runtime, listeners: Listeners, door: RunningServer | undefined, control: RunningServer): Promise<void> {
+  door?.stopAccepting();
   await drainUnit(runtime);
   await Promise.all([door?.close(), ...[...listeners.values()].map((listener) => listener.close(answerMs))]);
   await Promise.all([runtime.router.close(), runtime.state.close().catch(() => {}), runtime.tracing.close()]);

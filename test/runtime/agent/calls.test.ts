@@ -210,3 +210,27 @@ describe.each(layouts)('calls %s', (_, groups) => {
     await expect.poll(() => seen).toEqual(['x']);
   });
 });
+
+describe('messages in one process', () => {
+  it('are frozen under DMAS_FREEZE, so that a handler that writes to shared parts is found', async () => {
+    const Loose = z.object({ shared: z.any() });
+    const loose = agent('back', { input: Loose, output: Text });
+    process.env.DMAS_FREEZE = '1';
+    try {
+      const { ask } = await run({
+        groups: [['front', 'back']],
+        parts: [
+          codeAgent(front, async ({ text }, ctx) => ctx.call(loose, { shared: { list: [text] } }), { calls: [loose] }),
+          codeAgent(loose, async ({ shared }) => ({ text: String(shared.list.push('more')) })),
+        ],
+      });
+      expect(errorOf(await ask({ text: 'x' }))).toMatchObject({
+        code: 'failed',
+        component: 'back',
+        message: expect.stringContaining('not extensible'),
+      });
+    } finally {
+      delete process.env.DMAS_FREEZE;
+    }
+  });
+});

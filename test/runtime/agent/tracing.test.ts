@@ -122,6 +122,11 @@ describe('the trace of a request', () => {
       [attr.timeToFirstChunkS]: 0.012,
       [attr.queueMs]: 3,
     });
+    expect(find(spans, 'execute_tool search').attributes).toMatchObject({
+      [attr.toolName]: 'search',
+      [attr.queueMs]: 0,
+      [attr.concurrency]: expect.any(Number),
+    });
     const turn = find(spans, 'invoke_agent back');
     expect(turn.attributes).toMatchObject({ [attr.operation]: 'invoke_agent', [attr.agentName]: 'back', [attr.queueMs]: 0 });
     expect(turn.attributes[attr.activeMs]).toBeGreaterThanOrEqual(0);
