@@ -1,5 +1,3 @@
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import type {
   Block,
   BlockPurpose,
@@ -17,6 +15,8 @@ import { buildTraces } from './analyze/tree.ts';
 import { classResult } from './block/classes.ts';
 import { blockMoney } from './block/money.ts';
 import { blockQuality } from './block/quality.ts';
+
+export { readSamples } from './store/samples.ts';
 
 export interface BlockInput {
   readonly id: string;
@@ -103,17 +103,4 @@ export function usageBetween(before: readonly ProcessUsage[], after: readonly Pr
       restarts: Math.max(0, now.restarts - (then?.restarts ?? 0)),
     };
   });
-}
-
-/** The samples a driver wrote. A torn last line, as a killed driver leaves it, is skipped. */
-export async function readSamples(file: string): Promise<Sample[]> {
-  const samples: Sample[] = [];
-  for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
-    try {
-      samples.push(JSON.parse(line) as Sample);
-    } catch {
-      break;
-    }
-  }
-  return samples;
 }

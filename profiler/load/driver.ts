@@ -24,6 +24,11 @@ export async function runLoad(job: LoadJob, signal: AbortSignal = new AbortContr
   const planned = timetable(job);
   const endMs = job.warmupMs + job.durationMs;
 
+  // autocannon knows neither a pause between requests nor the pieces of a stream.
+  const plain = job.classes.map(({ arrivals, stream }) => arrivals.process === 'closed' && arrivals.thinkMs === 0 && !stream);
+  // Loaded before the clock starts: it takes longer than many a warm-up.
+  if (plain.includes(true)) await import('autocannon');
+
   const startMs = performance.now();
   const clock = () => performance.now() - startMs;
   const clients = createClients(job, judge, clock);
@@ -41,9 +46,7 @@ export async function runLoad(job: LoadJob, signal: AbortSignal = new AbortContr
   const perSecond = (planned.length / Math.max(1, endMs)) * 1000;
   const closed = job.classes.map((load, classIndex) => {
     if (load.arrivals.process !== 'closed') return Promise.resolve();
-    // autocannon knows neither a pause between requests nor the pieces of a stream.
-    const plain = load.arrivals.thinkMs === 0 && !load.stream;
-    return plain ? saturate(job, classIndex, judge, clock) : runClosedClients(job, classIndex, clients, clock, signal);
+    return plain[classIndex] ? saturate(job, classIndex, judge, clock) : runClosedClients(job, classIndex, clients, clock, signal);
   });
   const open = pace(
     planned.map((request) => request.intendedMs),
