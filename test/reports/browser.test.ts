@@ -1,0 +1,90 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { page as renderPage } from '../../reports/web/page.ts';
+import { sampleReport } from './sample-report.ts';
+
+const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
+if (!executablePath) process.stderr.write('browser tests are skipped: no Chromium is installed\n');
+
+describe.skipIf(!executablePath)('the page in a browser', () => {
+  let browser: Browser;
+  let folder: string;
+  let address: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'dmas-opt-page-'));
+    const file = join(folder, 'report.html');
+    await writeFile(file, renderPage(sampleReport));
+    address = `file://${file}`;
+    browser = await chromium.launch({
+      executablePath: executablePath as string,
+      args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update'],
+    });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  async function open(width: number, colorScheme: 'light' | 'dark'): Promise<{ page: Page; complaints: string[] }> {
+    const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, offline: true });
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    page.on('request', (request) => request.url() !== address && complaints.push(`request to ${request.url()}`));
+    await page.goto(address);
+    return { page, complaints };
+  }
+
+  it.each([
+    [1280, 'light'],
+    [768, 'dark'],
+    [390, 'light'],
+  ] as const)('opens from disk with the network off at %d px, %s, without a complaint or sideways scrolling', async (width, scheme) => {
+    const { page, complaints } = await open(width, scheme);
+    expect(await page.locator('h1').textContent()).toContain('Put travel');
+    expect(await page.evaluate('document.documentElement.scrollWidth - window.innerWidth')).toBeLessThanOrEqual(0);
+    expect(complaints).toEqual([]);
+  });
+
+  it('follows the system theme and lets the reader change it', async () => {
+    const { page } = await open(1280, 'dark');
+    const theme = () => page.evaluate("document.documentElement.getAttribute('data-theme')");
+    expect(await theme()).toBe('dark');
+    await page.click('#theme');
+    expect(await theme()).toBe('light');
+  });
+
+  it('sorts the trial table by value, not by text', async () => {
+    const { page } = await open(1280, 'light');
+    await page.click('#trials ~ .card th:has-text("Cost/1000")');
+    const first = page.locator('#trials ~ .card >> nth=0').locator('tbody tr').first();
+    expect(await first.textContent()).toContain('all in one');
+  });
+
+  it('has readable contrast in both themes', async () => {
+    for (const scheme of ['light', 'dark'] as const) {
+      const { page } = await open(1280, scheme);
+      const ratio = (await page.evaluate(contrastOfNotes)) as number;
+      // WCAG 2.2, 1.4.3: 4.5 to 1 for text.
+      expect(ratio).toBeGreaterThanOrEqual(4.5);
+    }
+  });
+});
+
+/** Runs in the page: the worst contrast of any small text against what is behind it. */
+const contrastOfNotes = `(() => {
+  const parse = (c) => c.match(/[\\d.]+/g).map(Number);
+  const lum = ([r, g, b]) => { const f = (v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }; return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b); };
+  const behind = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };
+  let worst = 21;
+  for (const e of document.querySelectorAll('.note, td, th, h1, h2, h3, li, .badge, summary')) {
+    const a = lum(parse(getComputedStyle(e).color)), b = lum(behind(e));
+    worst = Math.min(worst, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05));
+  }
+  return worst;
+})()`;
