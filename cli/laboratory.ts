@@ -1,6 +1,6 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bundlePlan } from '../compiler/bundle.ts';
+import { bundleJob, bundlePlan } from '../compiler/bundle.ts';
 import {
   type Arena,
   type BlockRequest,
@@ -17,14 +17,14 @@ import {
 import { planDeployment } from '../compiler/plan/plan-deployment.ts';
 import { foldBlock, readSamples } from '../profiler/block.ts';
 import type { Collector } from '../profiler/collect/collector.ts';
-import { bundleDriver } from '../profiler/load/bundle.ts';
+
 import type { LoadResult } from '../profiler/load/job.ts';
 import { loadJob } from '../profiler/load/workload.ts';
 import { writeTraces } from '../profiler/store/traces.ts';
 import type { Deployment, Target } from '../runtime/targets/target.ts';
-import { type Answers, openAnswers } from './answers.ts';
 import { planRequest } from './planning.ts';
 import type { Project } from './project.ts';
+import { openReference, type Reference } from './reference.ts';
 import { llmBackends } from './registry.ts';
 import type { RunFolder } from './run-folder.ts';
 
@@ -45,8 +45,8 @@ const jobMarginMs = 60_000;
 
 /** Where configurations become deployments and blocks: joins compiler, target, driver and collector. */
 export async function createLaboratory(options: LaboratoryOptions): Promise<Laboratory> {
-  const driverCode = await bundleDriver();
-  const answers = await openAnswers(options.folder.file('answers.json'));
+  const driverCode = await bundleJob('profiler/load/driver-main');
+  const reference = await openReference(options.folder.file('reference.json'));
   let sequence = (await readdir(options.folder.file('deployments')).catch(() => [])).length;
   const nextId = () => `${options.folder.id.slice(-4)}-${++sequence}`;
 
@@ -71,7 +71,7 @@ export async function createLaboratory(options: LaboratoryOptions): Promise<Labo
         throw error;
       });
       if (signal.aborted) await stopAll(arms);
-      return arenaOf(options, arms, failures, driverCode, answers, context);
+      return arenaOf(options, arms, failures, driverCode, reference, context);
     },
   };
 }
@@ -129,7 +129,7 @@ function arenaOf(
   arms: ReadonlyMap<string, Deployment>,
   failures: Arena['failures'],
   driverCode: string,
-  answers: Answers,
+  reference: Reference,
   context: StageContext,
 ): Arena {
   return {
@@ -137,7 +137,7 @@ function arenaOf(
     block: async (request, signal) => {
       const deployment = arms.get(request.configurationId);
       if (!deployment) throw new RangeError(`configuration ${request.configurationId} is not in this arena`);
-      return measureBlock(options, deployment, driverCode, answers, request, { ...context, signal });
+      return measureBlock(options, deployment, driverCode, reference, request, { ...context, signal });
     },
     close: () => stopAll(arms),
   };
@@ -148,7 +148,7 @@ async function measureBlock(
   { project, target, collector, folder }: LaboratoryOptions,
   deployment: Deployment,
   driverCode: string,
-  answers: Answers,
+  reference: Reference,
   request: BlockRequest,
   context: StageContext,
 ): Promise<MeasuredBlock> {
@@ -160,7 +160,7 @@ async function measureBlock(
     urls: deployment.ingressUrls,
     samplesFile,
     graceMs,
-    expected: answers.known(),
+    expected: reference.known()?.answers,
   });
   const incidentsBefore = deployment.incidents().length;
   const usageBefore = await deployment.usage();
@@ -179,8 +179,7 @@ async function measureBlock(
   await deployment.flushTraces();
   const { spans } = collector.take(request.id);
   if (spans.length > 0) await writeTraces(folder.file(`traces/${request.id}.ndjson`), spans);
-  // The baseline's own answers are the reference every other layout must give, unless the scenario has its own.
-  if (request.purpose === 'profile') await answers.learn(result.answers);
+  const known = reference.known();
   const block = foldBlock({
     id: request.id,
     purpose: request.purpose,
@@ -205,7 +204,12 @@ async function measureBlock(
       .slice(incidentsBefore)
       .map((incident) => ({ ...incident, atMs: incident.atMs - startedAtMs })),
     spans,
+    ...(known === undefined ? {} : { tokensUsdPerRequest: known.tokensUsdPerRequest }),
   });
+  if (request.purpose === 'profile' && block.quality.valid) {
+    const requests = Object.values(block.classes).reduce((sum, each) => sum + each.requests, 0);
+    await reference.learn({ answers: result.answers, tokensUsdPerRequest: requests > 0 ? block.money.tokensUsd / requests : 0 });
+  }
   return { block, spans };
 }
 

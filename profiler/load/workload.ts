@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Place, Problem } from '../../compiler/contracts/index.ts';
+import type { BlockRequest, Place, Problem } from '../../compiler/contracts/index.ts';
 import type { ArrivalsConfig, Scenario } from '../../scenarios/schema.ts';
 import { answerHash } from './answers.ts';
 import { parseArrivalLog } from './arrival-log.ts';
-import type { LoadArrivals, LoadClass } from './job.ts';
+import type { LoadArrivals, LoadClass, LoadJob } from './job.ts';
 
 /** The workload of a scenario with its files read. */
 export interface Workload {
@@ -127,4 +127,34 @@ export function offeredPerSecond(arrivals: LoadArrivals): number | null {
   if (arrivals.process !== 'log') return arrivals.perSecond;
   const last = arrivals.timesMs.at(-1) ?? 0;
   return last > 0 ? ((arrivals.timesMs.length - 1) * 1000) / last : null;
+}
+
+/** The driver's job for one block. The scenario's own right answers win over those learnt from the baseline. */
+export function loadJob(input: {
+  readonly workload: Workload;
+  readonly request: BlockRequest;
+  readonly urls: readonly string[];
+  readonly samplesFile: string;
+  readonly graceMs: number;
+  readonly expected: { readonly [requestClass: string]: readonly (string | null)[] } | undefined;
+}): LoadJob {
+  const { workload, request, expected } = input;
+  const classes = workload.classes.map((each): LoadClass => {
+    const right = each.expected ?? expected?.[each.name];
+    const arrivals: LoadArrivals =
+      request.closedClients === undefined
+        ? scaleArrivals(each.arrivals, request.rateScale ?? 1)
+        : { process: 'closed', clients: request.closedClients, thinkMs: 0 };
+    return { ...each, arrivals, ...(right ? { expected: right } : {}) };
+  });
+  return {
+    urls: input.urls,
+    blockId: request.id,
+    seed: request.seed,
+    warmupMs: request.warmupMs,
+    durationMs: request.durationMs,
+    graceMs: input.graceMs,
+    classes,
+    samplesFile: input.samplesFile,
+  };
 }

@@ -118,7 +118,7 @@ describe('a broken scenario', () => {
       } finally {
         stderr.mockRestore();
       }
-      const text = told.join('').replace(/\u001b\[[0-9;]*m/g, '');
+      const text = stripVTControlCharacters(told.join(''));
       expect(text).toContain(code);
       expect(text).toContain(place);
       expect(text).toContain(wayOut);

@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { bundleJob } from '../../../compiler/bundle.ts';
 import type { Sample } from '../../../compiler/contracts/index.ts';
 import { answerHash } from '../../../profiler/load/answers.ts';
-import { bundleDriver } from '../../../profiler/load/bundle.ts';
 import { runLoad } from '../../../profiler/load/driver.ts';
 import type { LoadClass, LoadJob } from '../../../profiler/load/job.ts';
 
@@ -263,7 +263,7 @@ describe('the driver as a program of its own', () => {
     const url = await ingress(({ n }: { n: number }, response) => reply(response, { n }));
     const program = join(folder, 'driver.mjs');
     const jobFile = join(folder, 'job.json');
-    await writeFile(program, await bundleDriver());
+    await writeFile(program, await bundleJob('profiler/load/driver-main'));
     const classes = [load(), load({ name: 'closed', arrivals: { process: 'closed', clients: 1, thinkMs: 0 } })];
     await writeFile(jobFile, JSON.stringify(job(url, classes)));
     const child = spawn(process.execPath, [program], { cwd: folder, env: { DMAS_JOB: jobFile }, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -280,7 +280,7 @@ describe('the driver as a program of its own', () => {
 
   it('exits with a reason when there is no job', async () => {
     const program = join(folder, 'driver.mjs');
-    await writeFile(program, await bundleDriver());
+    await writeFile(program, await bundleJob('profiler/load/driver-main'));
     const child = spawn(process.execPath, [program], { cwd: folder, env: {}, stdio: ['ignore', 'ignore', 'pipe'] });
     let err = '';
     child.stderr.on('data', (data: Buffer) => (err += data));
