@@ -48,7 +48,7 @@ export async function runSession(project: Project, folder: RunFolder, options: S
   const target = await openTarget(project);
   for (const line of await target.clean())
     context.emit({ type: 'notice', severity: 'info', message: `removed what a dead run left behind: ${line}` });
-  const collector = await startCollector(project);
+  const collector = await startCollector();
   const tools: Tools = { target, collector, context, interrupt };
   try {
     const study = await measure(project, folder, options, tools);
@@ -93,10 +93,10 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
   }
 }
 
-/** Containers reach the collector over the bridge, so it must not listen on loopback only. */
-async function startCollector(project: Project): Promise<Collector> {
+/** On loopback only: a target whose processes live elsewhere relays to it. */
+async function startCollector(): Promise<Collector> {
   const [descriptor] = collectors;
-  return (await descriptor.load()).start(project.target.id === 'process' ? '127.0.0.1' : '0.0.0.0');
+  return (await descriptor.load()).start('127.0.0.1');
 }
 
 /** Starts the best layout once more from its plan: with `--keep` it serves until Ctrl-C, otherwise it is taken down. */

@@ -1,14 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import {
-  type BindAddress,
-  bindingVariable,
-  type LogicalAddress,
-  type Peers,
-  type ProcessBinding,
-  type StartedReport,
-  startedPrefix,
-} from '../compiler/contracts/index.ts';
+import type { BindAddress, LogicalAddress, Peers, ProcessBinding, StartedReport } from '../compiler/contracts/index.ts';
+import { live, readBinding, type StartedProcess } from './process-life.ts';
 import { listenAt } from './protocols/wire/listen.ts';
 
 export interface ServiceProcessOptions {
@@ -23,25 +15,18 @@ export interface RunningService {
   close(): Promise<void>;
 }
 
-export interface ServiceProcess {
-  readonly report: StartedReport;
-  close(): Promise<void>;
-}
-
-/** Beyond the drain time of the binding, how long a closing process is waited for before it is ended anyway. */
-const graceMs = 2_000;
 const controlBodyLimitBytes = 1024 * 1024;
 
 /**
  * The life of a service process: binding in, control server (`GET /healthz`, `GET /readyz`, `PUT /peers`,
  * `PUT /sampling`, `POST /flush`), the started line out, SIGTERM to exit 0.
  *
- * Without `binding` this *is* the process: the binding comes from the file named by `DMAS_BINDING`, the started line
- * goes to standard output and SIGTERM and SIGINT end the process. With one the caller owns the process and gets a
+ * Without `binding` this *is* the process: the binding comes from the file named by `DMAS_BINDING`, and the process lives
+ * as `live` says. With one the caller owns the process and gets a
  * handle only.
  */
-export async function startServiceProcess(options: ServiceProcessOptions, binding?: ProcessBinding): Promise<ServiceProcess> {
-  const bound = binding ?? (await readBinding());
+export async function startServiceProcess(options: ServiceProcessOptions, binding?: ProcessBinding): Promise<StartedProcess> {
+  const bound = binding ?? readBinding();
   const state = { ready: false };
   const control = createServer((request, response) => answerControl(options, state, request, response));
   const controlAt = await listenAt(control, bound.control);
@@ -60,31 +45,9 @@ export async function startServiceProcess(options: ServiceProcessOptions, bindin
     return closing;
   };
   const report: StartedReport = { control: controlAt, listen: service.report, pid: process.pid };
-  if (binding === undefined) {
-    endOnSignal(close, bound.drainMs + graceMs);
-    process.stdout.write(`${startedPrefix}${JSON.stringify(report)}\n`);
-  }
-  return { report, close };
-}
-
-/** The binding a target wrote for this process. */
-export async function readBinding(): Promise<ProcessBinding> {
-  const file = process.env[bindingVariable];
-  if (file === undefined || file === '') throw new Error(`${bindingVariable} does not name a binding file`);
-  return JSON.parse(await readFile(file, 'utf8'));
-}
-
-function endOnSignal(close: () => Promise<void>, limitMs: number): void {
-  const end = () => {
-    // The event loop may be held open by a client that never goes away; the process must end all the same.
-    setTimeout(() => process.exit(0), limitMs).unref();
-    close().then(
-      () => process.exit(0),
-      () => process.exit(1),
-    );
-  };
-  process.once('SIGTERM', end);
-  process.once('SIGINT', end);
+  const started: StartedProcess = { report, close };
+  if (binding === undefined) live(started, bound.drainMs);
+  return started;
 }
 
 function answerControl(

@@ -4,13 +4,13 @@ import { type Dispatcher, Pool } from 'undici';
 import { httpUrl, type Peers, type ProcessBinding, type ReplicaAddress } from '../../compiler/contracts/binding.ts';
 import { CallError, toCallError } from '../../compiler/contracts/call-errors.ts';
 import type { PlannedIngress, PlannedService } from '../../compiler/contracts/plan.ts';
+import { live, readBinding, type StartedProcess } from '../process-life.ts';
 import { ownCancellation } from './cancellation.ts';
 import { startControl } from './control.ts';
 import { Flights } from './flights.ts';
 import { rendezvous } from './hashing.ts';
 import { readBody, sendError, startServer } from './http-server.ts';
 import { ingressHeaders, neverStartedHeader } from './ingress-headers.ts';
-import { live, readBinding, type StartedProcess } from './process-life.ts';
 import { lessBusyOfTwo } from './replicas.ts';
 
 /** One replica of the ingress unit. */
@@ -104,7 +104,7 @@ export async function startGateway(service: PlannedService, ingress: PlannedIngr
     await Promise.all(backends.map(({ pool }) => pool.destroy()));
   };
   const started = { report: { control: control.at, listen: { [address]: door.at }, pid: process.pid }, close };
-  if (binding === undefined) live(started);
+  if (binding === undefined) live(started, present.drainMs);
   return started;
 }
 

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { SpanProcessor } from '@opentelemetry/sdk-trace-node';
 import type { BindAddress, Peers, ProcessBinding, StartedReport } from '../../compiler/contracts/binding.ts';
+import { live, readBinding, type StartedProcess } from '../process-life.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { Activity } from './activity.ts';
 import { componentsOf } from './components.ts';
@@ -12,7 +13,6 @@ import { GraphRuns } from './graph-runs.ts';
 import { type RunningServer, startServer } from './http-server.ts';
 import { Ingress } from './ingress.ts';
 import { Models } from './models.ts';
-import { live, readBinding, type StartedProcess } from './process-life.ts';
 import { ingressComponent, toolParts, type UnitProgram } from './program.ts';
 import { Router } from './router.ts';
 import type { Runtime } from './runtime.ts';
@@ -54,7 +54,7 @@ export async function startUnit(program: UnitProgram, binding?: ProcessBinding, 
   };
   const control = await startControl(present.control, handlers);
   const started = { report: reportOf(control, listeners, door), close: () => closeUnit(runtime, listeners, door, control) };
-  if (binding === undefined) live(started);
+  if (binding === undefined) live(started, present.drainMs);
   return started;
 }
 

@@ -1,8 +1,9 @@
 import type { Literal, PlannedService, ProcessBinding } from '../../compiler/contracts/index.ts';
 import { CallError } from '../../compiler/contracts/index.ts';
+import type { StartedProcess } from '../process-life.ts';
 import { httpJsonProtocol } from '../protocols/http-json/protocol.ts';
 import type { IncomingCall } from '../protocols/protocol.ts';
-import { type ServiceProcess, startServiceProcess } from '../service-process.ts';
+import { startServiceProcess } from '../service-process.ts';
 import type { StateStore, StateStoreDescriptor } from './store.ts';
 
 /**
@@ -13,7 +14,7 @@ export async function startStateService(
   service: PlannedService,
   descriptor: StateStoreDescriptor,
   binding?: ProcessBinding,
-): Promise<ServiceProcess> {
+): Promise<StartedProcess> {
   const factory = await descriptor.load();
   const listen = async (bound: ProcessBinding) => {
     const address = `service://${service.id}`;

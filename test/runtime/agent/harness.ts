@@ -8,7 +8,7 @@ import { brand } from '../../../compiler/api/definitions.ts';
 import { httpUrl, type Peers, type ProcessBinding, type ReplicaAddress } from '../../../compiler/contracts/binding.ts';
 import type { CallErrorValue } from '../../../compiler/contracts/call-errors.ts';
 import type { PlannedIngress, PlannedTopic, PlannedUnit, Route } from '../../../compiler/contracts/plan.ts';
-import type { StartedProcess } from '../../../runtime/agent/process-life.ts';
+import type { StartedProcess } from '../../../runtime/process-life.ts';
 import { agentParts, declaredCalls, declaredTools, ingressComponent, type UnitProgram } from '../../../runtime/agent/program.ts';
 import { startUnit } from '../../../runtime/agent/unit.ts';
 import { type ChatModel, defineLlmBackend } from '../../../runtime/llm/backend.ts';

@@ -6,7 +6,7 @@ import type { PlannedService } from '../../../compiler/contracts/plan.ts';
 import { ingressHeaders as driverHeaders } from '../../../profiler/load/job.ts';
 import { startGateway } from '../../../runtime/agent/gateway.ts';
 import { ingressHeaders } from '../../../runtime/agent/ingress-headers.ts';
-import type { StartedProcess } from '../../../runtime/agent/process-life.ts';
+import type { StartedProcess } from '../../../runtime/process-life.ts';
 import { type Application, ask as askAt, control, type Deployed, deploy, errorOf, latch, type Replica, until } from './harness.ts';
 
 const Text = z.object({ text: z.string() });

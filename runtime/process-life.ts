@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { bindingVariable, type ProcessBinding, type StartedReport, startedPrefix } from '../../compiler/contracts/binding.ts';
+import { bindingVariable, type ProcessBinding, type StartedReport, startedPrefix } from '../compiler/contracts/binding.ts';
 
 /** A deployed process, once everything listens. */
 export interface StartedProcess {
@@ -15,15 +15,20 @@ export function readBinding(): ProcessBinding {
   return JSON.parse(readFileSync(file, 'utf8')) as ProcessBinding;
 }
 
+/** Beyond the drain time, how long a closing process is waited for before it is ended anyway. */
+const graceMs = 2_000;
+
 /**
  * Ties the life of the process to what it serves: tells the target where it listens, drains on SIGTERM and SIGINT, and,
  * with `DMAS_EXIT_WITH_STDIN=1`, when standard input ends because the parent is gone.
  */
-export function live(started: StartedProcess): void {
+export function live(started: StartedProcess, drainMs: number): void {
   let ending = false;
   const end = () => {
     if (ending) return;
     ending = true;
+    // The event loop may be held open by a client that never goes away; the process must end all the same.
+    setTimeout(() => process.exit(0), drainMs + graceMs).unref();
     started.close().then(
       () => process.exit(0),
       () => process.exit(1),
