@@ -1,0 +1,3 @@
+import { answersAgree } from './suite.ts';
+
+await answersAgree('travel-planner');
