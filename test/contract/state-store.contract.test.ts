@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { PlannedService, ProcessBinding } from '../../compiler/contracts/index.ts';
-import type { ServiceProcess } from '../../runtime/service-process.ts';
+import type { StartedProcess } from '../../runtime/process-life.ts';
 import { connectStateService } from '../../runtime/state/client.ts';
 import { file } from '../../runtime/state/file.ts';
 import { memory } from '../../runtime/state/memory.ts';
@@ -27,7 +27,7 @@ async function direct(descriptor: StateStoreDescriptor): Promise<StoreUnderTest>
 
 async function throughService(descriptor: StateStoreDescriptor): Promise<StoreUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), 'dmas-state-'));
-  const started: ServiceProcess[] = [];
+  const started: StartedProcess[] = [];
   const open = async () => {
     for (const earlier of started.splice(0)) await earlier.close();
     const process = await startStateService(stateService, descriptor, bindingOf(folder));
