@@ -6,10 +6,10 @@ export interface Interrupt {
 
 export function listenForInterrupt(onFirst: () => void): Interrupt {
   const controller = new AbortController();
-  const handle = () => {
+  const handle = (signal: NodeJS.Signals) => {
     if (controller.signal.aborted) process.exit(130);
     onFirst();
-    controller.abort(new Error('interrupted'));
+    controller.abort(new Error(`stopped by ${signal}`));
   };
   process.on('SIGINT', handle);
   process.on('SIGTERM', handle);

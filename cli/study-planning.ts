@@ -26,6 +26,7 @@ import { buildProfile } from '../profiler/analyze/profile.ts';
 import { readTraces, tracesFile } from '../profiler/store/traces.ts';
 import { engineParamsOf } from '../runtime/llm/engine/params.ts';
 import { measureProtocolPrices } from '../runtime/protocols/prices.ts';
+import { withScratchFolder } from '../runtime/targets/process/scratch.ts';
 import type { Project } from './project.ts';
 import { protocols, searchStrategies } from './registry.ts';
 import type { RunFolder } from './run-folder.ts';
@@ -86,7 +87,7 @@ export function createStudyPlanning(
       const simulator = createSimulator(input(profile, prices));
       return explain({ baseline, winner, profile, workflow, prices, pricing: scenario.config.prices, simulator }).sentences;
     },
-    prices: (signal) => measureProtocolPrices(usedProtocols(project), signal),
+    prices: (signal) => withScratchFolder('prices', (scratch) => measureProtocolPrices(usedProtocols(project), signal, scratch)),
     profile: (blocks, spans) =>
       buildProfile({ workflow, configuration: configurationOf(blocks[0]?.configurationId ?? ''), blocks: withTheirSpans(blocks, spans) }),
     headroom: (profile, _prices, blocks) => {

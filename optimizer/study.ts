@@ -33,13 +33,16 @@ export async function runStudy(input: StudyInput, context: StageContext): Promis
     await recorder.record({ type: 'study-ended' });
   } catch (error) {
     if (!(error instanceof Interrupted) && !isAbort(error, context)) throw error;
-    await recorder.record({ type: 'interrupted', reason: String(context.signal.reason ?? 'stopped') });
+    await recorder.record({ type: 'interrupted', reason: reasonOf(context.signal) });
   }
   return recorder.study;
 }
 
-/** What a planning function throws when the user stops it. */
-const isAbort = (error: unknown, context: StageContext) => context.signal.aborted && (error as Error).name === 'AbortError';
+/** What a planning function throws when the user stops it: the reason of the signal, or what Node.js throws in its place. */
+const isAbort = (error: unknown, { signal }: StageContext) =>
+  signal.aborted && (error === signal.reason || (error as Error | undefined)?.name === 'AbortError');
+
+const reasonOf = ({ reason }: AbortSignal): string => (reason instanceof Error ? reason.message : String(reason ?? 'stopped'));
 
 async function goThrough(input: StudyInput, tools: BenchTools): Promise<void> {
   const goal = goalOf(input.scenario.config);

@@ -17,9 +17,14 @@ import type { Protocol, ProtocolDescriptor, ProtocolOptions } from './protocol.t
  * callee runs in a worker thread, and `process.cpuUsage` counts all threads).
  *
  * A protocol that needs a mediator, or whose optional package is not installed, has no price and is left out.
+ * @param scratch where sockets are made; its path should be short.
  * @throws the reason of `signal` when it is aborted.
  */
-export async function measureProtocolPrices(descriptors: readonly ProtocolDescriptor[], signal?: AbortSignal): Promise<ProtocolPrice[]> {
+export async function measureProtocolPrices(
+  descriptors: readonly ProtocolDescriptor[],
+  signal?: AbortSignal,
+  scratch = tmpdir(),
+): Promise<ProtocolPrice[]> {
   const prices: ProtocolPrice[] = [];
   for (const descriptor of descriptors) {
     if (descriptor.traits.mediator !== null) continue;
@@ -27,7 +32,7 @@ export async function measureProtocolPrices(descriptors: readonly ProtocolDescri
     if (protocol === undefined) continue;
     for (const options of searchableCombinations(descriptor)) {
       signal?.throwIfAborted();
-      prices.push(await priceOf(descriptor, protocol, options, signal));
+      prices.push(await priceOf(descriptor, protocol, options, signal, scratch));
     }
   }
   return prices;
@@ -47,8 +52,9 @@ async function priceOf(
   protocol: Protocol,
   options: ProtocolOptions,
   signal: AbortSignal | undefined,
+  scratch: string,
 ): Promise<ProtocolPrice> {
-  const folder = await mkdtemp(join(tmpdir(), 'dmas-prices-'));
+  const folder = await mkdtemp(join(scratch, 'p-'));
   const at: BindAddress = protocol.bind(options) === 'unix' ? { path: join(folder, 'echo.sock') } : { host: '127.0.0.1', port: 0 };
   try {
     const echo = descriptor.traits.inProcess
