@@ -25,12 +25,16 @@ interface Outcome {
   readonly traces: TraceFacts;
 }
 
-/** Every input of every class, some of them streamed, and conversations of several requests. */
-function requestsOf({ workload }: Project): { readonly single: readonly Request[]; readonly sessions: readonly (readonly Request[])[] } {
+/** Every input of every class, some of them streamed, and conversations of several requests where agents remember any. */
+function requestsOf({ workload, workflow }: Project): {
+  readonly single: readonly Request[];
+  readonly sessions: readonly (readonly Request[])[];
+} {
   const single = workload.classes.flatMap(({ name, inputs }) => inputs.map((input, n): Request => ({ id: `${name}-${n}`, input })));
   const [first] = workload.classes;
   const streamed = (first?.inputs ?? []).slice(0, 2).map((input, n): Request => ({ id: `streamed-${n}`, input, stream: true }));
-  const sessions = ['a', 'b'].map((session) =>
+  const remembers = workflow.agents.some((agent) => agent.usesSessionState);
+  const sessions = (remembers ? ['a', 'b'] : []).map((session) =>
     (first?.inputs ?? []).slice(0, 3).map((input, n): Request => ({ id: `session-${session}-${n}`, input, session })),
   );
   return { single: [...single, ...streamed], sessions };
