@@ -9,10 +9,7 @@ import { profileLayouts } from './study/profiling.ts';
 import { confirmChoice, type Race, raceLayouts } from './study/racing.ts';
 import { createRecorder, type Recorder } from './study/recorder.ts';
 import { searchCandidates, tellHeadroom } from './study/searching.ts';
-import { addTrial, labelOf, trialArms } from './study/trials.ts';
-
-export type { Planning, StudyBudget, StudyInput, StudyTiming } from './study/input.ts';
-export { type BlockPlan, planBlocks } from './study/plan.ts';
+import { addTrial, describeTrial, labelOf, trialArms } from './study/trials.ts';
 
 /**
  * Profiles what runs today, says how much there is to gain, searches, races the best against the plain layouts, proves
@@ -117,6 +114,11 @@ async function recordDecision(
         choice: race?.choice ?? null,
         confirmation,
         labelOf: label,
+        describe: (id) =>
+          describeTrial(
+            trials.find((arm) => arm.configurationId === id),
+            label(id),
+          ),
         ...(race?.baselineFailure === undefined ? {} : { baselineFailure: race.baselineFailure }),
         ...(capped === undefined ? {} : { capped }),
       }),

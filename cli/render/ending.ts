@@ -12,7 +12,13 @@ export function renderEnding(report: Report, folder: RunFolder): string {
     ms(trial.p95Ms?.point),
     usd(trial.usdPer1000?.point),
     trial.predictedRatio === null ? '–' : trial.predictedRatio.toFixed(2),
-    trial.state === 'measured' ? (trial.slo.every((limit) => limit.holds !== false) ? '' : 'breaks a limit') : trial.state,
+    trial.state === 'measured'
+      ? trial.slo.every((limit) => limit.holds !== false)
+        ? ''
+        : 'breaks a limit'
+      : trial.state === 'pending'
+        ? 'not measured'
+        : trial.state,
   ]);
   const header = ['#', 'layout', 'p50', 'p95', 'cost/1000', 'predicted/measured', ''];
   const path = (name: string) => relative(process.cwd(), folder.file(name)) || folder.file(name);

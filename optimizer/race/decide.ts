@@ -16,6 +16,8 @@ export interface DecideInput {
   readonly choice: Choice | null;
   readonly confirmation: Confirmation | null;
   readonly labelOf: (configurationId: string) => string;
+  /** The layout in words: `everything in one process`. */
+  readonly describe: (configurationId: string) => string;
   /** What ended the study early; absent when nothing did. */
   readonly capped?: string;
 }
@@ -72,7 +74,9 @@ export function decide(input: DecideInput): Decision {
   }
   switch (challenger.verdict) {
     case 'better':
-      return wins(`${capital(name)} is better: ${effect(input, confirmation)}${against(input, confirmation)}.`);
+      return wins(
+        `${capital(input.describe(choice.configurationId))}: ${effect(input, confirmation)}${limitsHeld(input.goal)}${against(input, confirmation)}.`,
+      );
     case 'same':
       return keeps(`the gain of ${name} did not show again on fresh deployments (${effect(input, confirmation)})`);
     case 'worse':
@@ -129,7 +133,7 @@ function effect(input: DecideInput, confirmation: Confirmation): string {
 function against(input: DecideInput, confirmation: Confirmation): string {
   const { bestReferenceId } = confirmation;
   if (bestReferenceId === input.baselineId) return '';
-  if (bestReferenceId === confirmation.challenger.configurationId) return '; it is itself the best of the plain layouts';
+  if (bestReferenceId === confirmation.challenger.configurationId) return '';
   const lines = objectiveLines(input, confirmation, bestReferenceId);
   return lines.length === 0 ? '' : `; against ${input.labelOf(bestReferenceId)}, the best plain layout: ${lines.join(', ')}`;
 }
@@ -138,13 +142,30 @@ function objectiveLines(input: DecideInput, confirmation: Confirmation, referenc
   return input.goal.objective.flatMap((key) => {
     const found = confirmation.comparisons.find((candidate) => candidate.baselineConfigurationId === referenceId && isSame(candidate, key));
     if (found === undefined || found.pairs === 0) return [];
-    const what = key.requestClass === undefined ? key.metric : `${key.metric} of ${key.requestClass}`;
     const { point, low, high } = found.ratio;
-    return [`${what} ${signed(point)} (${signed(low)} to ${signed(high)}, ${found.verdict})`];
+    const interval = signed(low) === signed(high) ? '' : ` [${signed(low)}, ${signed(high)}]`;
+    return [`${metricWords(key.metric, key.requestClass)} ${signed(point)}${interval} over ${found.pairs} pairs`];
   });
 }
 
+/** A metric as it is said in a sentence. */
+function metricWords(metric: string, requestClass?: string): string {
+  const [family = '', quantile = ''] = metric.split('.');
+  const words: { readonly [family: string]: string } = {
+    cost: 'cost per 1000 requests',
+    cpu: 'CPU per request',
+    requestsPerCpuSecond: 'requests per CPU-second',
+    latency: `${quantile} latency`,
+    firstToken: `${quantile} time to first token`,
+    gap: `${quantile} gap between tokens`,
+    errorRate: 'error rate',
+  };
+  const said = words[family] ?? metric;
+  return requestClass === undefined ? said : `${said} of ${requestClass}`;
+}
+
 const because = (input: DecideInput): string => (input.capped === undefined ? '' : `; ${input.capped}`);
+const limitsHeld = (goal: Goal): string => (goal.slo.length === 0 ? '' : ', every limit holds');
 const limitsWord = (goal: Goal): string => (goal.slo.length === 0 ? '' : ' and keeps the limits');
 const layouts = (count: number): string => (count === 1 ? 'the one other layout measured' : `the ${count} other layouts measured`);
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;

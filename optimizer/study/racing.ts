@@ -143,7 +143,8 @@ const reasons: { readonly [why in Choice['why']]: string } = {
 function tellChoice(choice: Choice | null, arms: readonly TrialArm[], tools: BenchTools): void {
   const [baseline] = arms;
   const label = arms.find((arm) => arm.configurationId === choice?.configurationId)?.label ?? baseline?.label ?? '';
-  const sentence = choice === null ? 'no layout is ahead of it' : `${reasons[choice.why]}, to be confirmed`;
+  const sentence =
+    choice === null ? 'No layout is ahead of the baseline' : `Best so far: ${label}, ${reasons[choice.why]}; to be confirmed`;
   tools.context.emit({ type: 'best', label, sentence });
 }
 

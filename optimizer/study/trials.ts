@@ -25,6 +25,21 @@ export function labelOf(number: number, roles: readonly string[]): string {
   return first ?? `layout ${number}`;
 }
 
+/** A layout in words, as advice: who shares a process with whom, and where there are replicas. */
+export function describeTrial(arm: TrialArm | undefined, label: string): string {
+  if (arm === undefined) return label;
+  const { units } = arm.configuration;
+  const replicas = units.filter((unit) => unit.replicas > 1).map((unit) => `${unit.replicas} replicas of ${unit.components.join(' + ')}`);
+  const shared = units.filter((unit) => unit.components.length > 1).map((unit) => unit.components.join(' + '));
+  const layout =
+    units.length === 1
+      ? 'everything in one process'
+      : shared.length === 0
+        ? 'every agent in a process of its own'
+        : `${shared.join(' and ')} in one process${shared.length > 1 ? ' each' : ''}`;
+  return [layout, ...replicas].join(', ');
+}
+
 /** Trials in the order they were added. */
 export function trialArms(tools: Pick<BenchTools, 'recorder'>): readonly TrialArm[] {
   return tools.recorder.all('trial-added').map(({ number, configurationId: id, configuration, roles }) => ({

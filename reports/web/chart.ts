@@ -30,7 +30,7 @@ export function chartSection(report: Report): Markup {
   return html`
 <h2 id="chart">Cost and latency</h2>
 <p class="note">Every layout that ran, with 95 % intervals; down and left is better. ${slo !== null && html`The dashed line is the limit of ${ms(slo)}. `}The line joins the layouts nothing else beats in both.</p>
-<div class="card scroll"><svg viewBox="0 0 ${width} ${height}" width="${width}" role="img" aria-label="Cost per 1000 requests against p95 latency of every layout">
+<div class="card scroll"><svg viewBox="0 0 ${width} ${height}" width="${width}" style="min-width:460px" role="img" aria-label="Cost per 1000 requests against p95 latency of every layout">
 ${xs.map((tick) => raw(`<line class="axis" x1="${n(x(tick))}" x2="${n(x(tick))}" y1="${margin.top}" y2="${height - margin.bottom}"/><text class="soft" text-anchor="middle" x="${n(x(tick))}" y="${height - margin.bottom + 17}">${usd(tick)}</text>`))}
 ${ys.map((tick) => raw(`<line class="axis" y1="${n(y(tick))}" y2="${n(y(tick))}" x1="${margin.left}" x2="${width - margin.right}"/><text class="soft" text-anchor="end" x="${margin.left - 8}" y="${n(y(tick) + 4)}">${ms(tick)}</text>`))}
 <text class="soft" text-anchor="middle" x="${(margin.left + width - margin.right) / 2}" y="${height - 8}">cost per 1000 requests</text>

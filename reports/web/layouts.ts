@@ -68,7 +68,7 @@ function drawing(configuration: Configuration, edges: readonly Edge[]): Markup {
     return [line(a, b, unitOf.get(from) === unitOf.get(to))];
   });
   const width = used.length * (box.width + columnGap) - columnGap + 12;
-  return html`<svg viewBox="0 0 ${width} ${height}" width="${width}" role="img" aria-label="${configuration.units.map((unit) => unit.components.join(', ')).join('; ')}">${boxes}${lines}</svg>`;
+  return html`<svg viewBox="0 0 ${width} ${height}" width="${width}" style="min-width:${Math.min(width, 460)}px" role="img" aria-label="${configuration.units.map((unit) => unit.components.join(', ')).join('; ')}">${boxes}${lines}</svg>`;
 }
 
 type Point = { readonly x: number; readonly y: number };

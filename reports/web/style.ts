@@ -48,7 +48,7 @@ details > summary { cursor: pointer; color: var(--accent); font-size: 13.5px; ma
 ul.plain { margin: 6px 0; padding-left: 18px; } ul.plain li { margin: 2px 0; }
 footer { margin: 56px 0 32px; color: var(--soft); font-size: 12.5px; }
 a { color: var(--accent); }
-td.units { min-width: 180px; } .scroll > svg { min-width: 460px; }
+td.units { min-width: 180px; }
 @media (max-width: 560px) { h1 { font-size: 21px; } th, td { padding: 6px; } section.verdict { padding: 16px; } }
 @media print { header.top button, details > summary { display: none; } body { font-size: 12px; } .card, section.verdict { break-inside: avoid; } }
 `;

@@ -25,7 +25,7 @@ function row(trial: ReportTrial): Markup {
   const value = (estimate: { readonly point: number } | null) => (estimate === null ? '' : String(estimate.point));
   return html`<tr data-trial="${trial.configurationId}" id="trial-${trial.configurationId}" class="${trial.roles.includes('winner') ? 'winner' : ''}">
 <td class="n" data-value="${trial.number}">${trial.number}</td>
-<td>${trial.label}${trial.state !== 'measured' && html` <span class="badge ${trial.state}">${trial.state}</span>`}<small><code>${trial.configurationId}</code></small>${trial.failure && html`<small>${trial.failure.message}</small>`}</td>
+<td>${trial.label}${trial.state !== 'measured' && html` <span class="badge ${trial.state}">${trial.state === 'pending' ? 'not measured' : trial.state}</span>`}<small><code>${trial.configurationId}</code></small>${trial.failure && html`<small>${trial.failure.message}</small>`}</td>
 <td class="units">${trial.layout.map((line) => html`<small>${line}</small>`)}</td>
 <td class="n" data-value="${value(trial.p50Ms)}">${cell(trial.p50Ms, ms)}</td><td class="n" data-value="${value(trial.p95Ms)}">${cell(trial.p95Ms, ms)}</td>
 <td class="n" data-value="${value(trial.usdPer1000)}">${cell(trial.usdPer1000, usd)}</td><td class="n" data-value="${value(trial.cpuMsPerRequest)}">${cell(trial.cpuMsPerRequest, ms)}</td>

@@ -16,7 +16,7 @@ import {
   type Workflow,
 } from '../../compiler/contracts/index.ts';
 import { foldStudy, type Journal } from '../../optimizer/journal.ts';
-import type { StudyInput } from '../../optimizer/study.ts';
+import type { StudyInput } from '../../optimizer/study/input.ts';
 import { type Scenario, scenarioSchema } from '../../scenarios/schema.ts';
 import { normal } from '../bench/statistics.ts';
 import { classResult, madeBlock } from '../profiler/stats/blocks.ts';
