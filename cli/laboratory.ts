@@ -7,6 +7,8 @@ import {
   type Configuration,
   configurationId,
   DmasError,
+  fail,
+  isDiskError,
   type Laboratory,
   type MeasuredBlock,
   type Plan,
@@ -18,7 +20,7 @@ import { planDeployment } from '../compiler/plan/plan-deployment.ts';
 import { foldBlock, readSamples } from '../profiler/block.ts';
 import type { Collector } from '../profiler/collect/collector.ts';
 
-import type { LoadResult } from '../profiler/load/job.ts';
+import type { LoadResult, LoadUnwritten } from '../profiler/load/job.ts';
 import { loadJob } from '../profiler/load/workload.ts';
 import { writeTraces } from '../profiler/store/traces.ts';
 import type { Deployment, Target } from '../runtime/targets/target.ts';
@@ -55,25 +57,35 @@ export async function createLaboratory(options: LaboratoryOptions): Promise<Labo
       const context = { ...options.context, signal };
       const arms = new Map<string, Deployment>();
       const failures: { configurationId: string; code: string; message: string; detail?: string }[] = [];
-      await Promise.all(
+      // All of them, so that none comes up after the others were stopped.
+      const deploying = await Promise.allSettled(
         configurations.map(async (configuration) => {
           const id = configurationId(configuration);
           try {
             arms.set(id, await deployConfiguration(options, configuration, nextId(), context));
           } catch (error) {
             if (signal.aborted) return;
-            if (!(error instanceof DmasError)) throw error;
+            // A full disk is no failure of a layout.
+            if (!(error instanceof DmasError) || error.code === 'DMAS_ENV_DISK') throw error;
             failures.push({ configurationId: id, code: error.code, message: error.message });
           }
         }),
-      ).catch(async (error: unknown) => {
+      );
+      const broken = deploying.find((outcome) => outcome.status === 'rejected');
+      if (broken) {
         await stopAll(arms);
-        throw error;
-      });
+        throw asDiskFailure(broken.reason);
+      }
       if (signal.aborted) await stopAll(arms);
       return arenaOf(options, arms, failures, driverCode, reference, context);
     },
   };
+}
+
+/** What could not be written ends the study, which goes on later; any other failure is one of the layout. */
+function asDiskFailure(error: unknown): unknown {
+  if (!isDiskError(error)) return error;
+  return new DmasError({ code: 'DMAS_ENV_DISK', severity: 'error', message: error.message }, { cause: error });
 }
 
 const stopAll = (arms: ReadonlyMap<string, Deployment>) =>
@@ -137,7 +149,9 @@ function arenaOf(
     block: async (request, signal) => {
       const deployment = arms.get(request.configurationId);
       if (!deployment) throw new RangeError(`configuration ${request.configurationId} is not in this arena`);
-      return measureBlock(options, deployment, driverCode, reference, request, { ...context, signal });
+      return measureBlock(options, deployment, driverCode, reference, request, { ...context, signal }).catch((error: unknown) => {
+        throw asDiskFailure(error);
+      });
     },
     close: () => stopAll(arms),
   };
@@ -174,7 +188,8 @@ async function measureBlock(
       timeoutMs: request.warmupMs + request.durationMs + graceMs + jobMarginMs,
     },
     context,
-  )) as LoadResult;
+  )) as LoadResult | LoadUnwritten;
+  if ('disk' in result) fail('DMAS_ENV_DISK', `the samples of ${request.id} could not be written: ${result.disk}`);
   const usageAfter = await deployment.usage();
   await deployment.flushTraces();
   const { spans } = collector.take(request.id);

@@ -27,7 +27,10 @@ export async function createRunFolder(runs: string, name: string, nowMs: number)
   const suffix = createHash('sha256').update(`${process.pid}-${nowMs}`).digest('hex').slice(0, 4);
   const id = `${name}-${stamp}-${suffix}`;
   const path = resolve(runs, id);
-  for (const part of ['traces', 'samples', 'deployments']) await mkdir(join(path, part), { recursive: true });
+  for (const part of ['traces', 'samples', 'deployments'])
+    await mkdir(join(path, part), { recursive: true }).catch((cause: NodeJS.ErrnoException) =>
+      fail('DMAS_ENV_DISK', `${path} could not be written (${cause.code})`, { cause, fix: 'Choose another folder with --runs.' }),
+    );
   return runFolder(path, id);
 }
 

@@ -31,7 +31,7 @@ export interface JournalOptions {
 export async function openJournal(file: string, options: JournalOptions = {}): Promise<Journal> {
   const write = options.write ?? writeAndSync;
   await onDisk(file, () => mkdir(dirname(file), { recursive: true }));
-  const release = takeLock(`${file}.lock`);
+  const release = await onDisk(file, async () => takeLock(`${file}.lock`));
   try {
     const handle = await onDisk(file, () => open(file, constants.O_RDWR | constants.O_CREAT, 0o644));
     try {

@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { DmasError, errorCatalogue, exitCodes } from '../../compiler/contracts/errors.ts';
+import { DmasError, errorCatalogue, exitCodes, isDiskError } from '../../compiler/contracts/errors.ts';
 import { renderProblems } from './problems.ts';
 import { readText } from './source-text.ts';
 
@@ -11,6 +11,9 @@ export function reportFailure(error: unknown): number {
     if (process.env.DMAS_OPT_DEBUG) process.stderr.write(`${error.stack}\n${error.cause instanceof Error ? error.cause.stack : ''}\n`);
     return errorCatalogue[error.code].exitCode;
   }
+  // Written by whatever stage: the same remedy.
+  if (isDiskError(error))
+    return reportFailure(new DmasError({ code: 'DMAS_ENV_DISK', severity: 'error', message: error.message }, { cause: error }));
   const stack = error instanceof Error ? error.stack : String(error);
   process.stderr.write(
     `dmas-opt failed unexpectedly: ${error instanceof Error ? error.message : String(error)}\n${process.env.DMAS_OPT_DEBUG ? `${stack}\n` : 'Set DMAS_OPT_DEBUG=1 for the stack.\n'}`,

@@ -209,6 +209,12 @@ export class DmasError extends Error {
   }
 }
 
+const diskErrors: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EFBIG', 'EIO']);
+
+/** Whether an error of Node.js says that a disk is full, at its limit, read-only or broken: nothing of the user's code. */
+export const isDiskError = (error: unknown): error is NodeJS.ErrnoException =>
+  error instanceof Error && 'code' in error && diskErrors.has(error.code);
+
 /** Short form for the common case of one error. */
 export function fail(code: ErrorCode, message: string, rest: Partial<Problem> & { cause?: unknown } = {}): never {
   const { cause, ...more } = rest;

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import type { LoadFacts, Sample } from '../../compiler/contracts/measurement.ts';
 import { createAnswerBook } from './answers.ts';
@@ -98,12 +98,13 @@ function quantile(values: readonly number[], q: number): number {
 
 const linesPerWrite = 1000;
 
+/** By whole writes: a disk that is almost full takes a part and says nothing. */
 function writeSamples(file: string, samples: readonly Sample[]): void {
   const fd = openSync(file, 'w');
   try {
     for (let i = 0; i < samples.length; i += linesPerWrite) {
       const lines = samples.slice(i, i + linesPerWrite).map((sample) => JSON.stringify(sample));
-      writeSync(fd, `${lines.join('\n')}\n`);
+      writeFileSync(fd, `${lines.join('\n')}\n`);
     }
   } finally {
     closeSync(fd);

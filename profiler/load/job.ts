@@ -40,6 +40,11 @@ export interface LoadResult {
   readonly answers: { readonly [requestClass: string]: readonly (string | null)[] };
 }
 
+/** What the driver prints instead when the disk did not take its samples: that says nothing about the application. */
+export interface LoadUnwritten {
+  readonly disk: string;
+}
+
 /**
  * The ingress protocol, seen from the driver:
  * `POST <url>/` with the input as JSON; headers `x-dmas-class`, `x-dmas-session`, `x-dmas-block`, `x-dmas-deadline-ms`.
