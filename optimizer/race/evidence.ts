@@ -127,18 +127,23 @@ export function standingOf(configurationId: string, blocks: readonly Block[], co
 }
 
 /**
- * One verdict over all objectives: better when one is better and none worse. Losing answers is never an improvement,
- * so a worse completion takes the gain back.
+ * One verdict over all objectives: better when one is better and none can be worse by more than the margin. Losing
+ * answers is never an improvement, so a worse completion takes the gain back.
  */
 export function objectiveVerdict(comparisons: readonly Comparison[], goal: Goal): VerdictKind {
-  const kinds = goal.objective.map((key) => comparisons.find((comparison) => isSame(comparison, key))?.verdict ?? 'inconclusive');
+  const found = goal.objective.map((key) => comparisons.find((comparison) => isSame(comparison, key)));
+  const kinds = found.map((comparison) => comparison?.verdict ?? 'inconclusive');
+  const harmless = found.every((comparison) => comparison !== undefined && !mayBeWorse(comparison, goal.margin));
   const completion = comparisons.find((comparison) => isSame(comparison, { metric: 'completion' }))?.verdict;
   const better = kinds.includes('better');
   const worse = kinds.includes('worse') || completion === 'worse';
-  if (better && !worse) return 'better';
+  if (better && !worse) return harmless ? 'better' : 'inconclusive';
   if (worse && !better) return 'worse';
   return kinds.every((kind) => kind === 'same') ? 'same' : 'inconclusive';
 }
+
+const mayBeWorse = ({ ratio, lowerIsBetter }: Comparison, margin: number): boolean =>
+  lowerIsBetter ? ratio.high > 1 + margin : ratio.low < 1 / (1 + margin);
 
 function scoreOf(comparisons: readonly Comparison[], goal: Goal): number | null {
   const gains = goal.ranking.flatMap((key) => {

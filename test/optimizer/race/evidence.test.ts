@@ -73,19 +73,31 @@ describe('compareArms', () => {
 
 describe('objectiveVerdict', () => {
   const goal = goalFor({ minimize: ['cost', 'latency.p50'] });
-  const verdict = (cost: VerdictKind, latency: VerdictKind, completion: VerdictKind = 'same') =>
+  const ratios = {
+    better: { low: 0.5, high: 0.9 },
+    same: { low: 0.98, high: 1.02 },
+    worse: { low: 1.1, high: 1.5 },
+    inconclusive: { low: 0.7, high: 1.3 },
+  };
+  const verdict = (
+    cost: VerdictKind,
+    latency: VerdictKind,
+    completion: VerdictKind = 'same',
+    latencyRatio?: { low: number; high: number },
+  ) =>
     objectiveVerdict(
       [
-        { metric: 'cost.usdPer1000', verdict: cost },
-        { metric: 'latency.p50', requestClass: 'default', verdict: latency },
+        { metric: 'cost.usdPer1000', verdict: cost, lowerIsBetter: true, ratio: ratios[cost] },
+        { metric: 'latency.p50', requestClass: 'default', verdict: latency, lowerIsBetter: true, ratio: latencyRatio ?? ratios[latency] },
         { metric: 'completion', verdict: completion },
       ] as Comparison[],
       goal,
     );
 
-  it('is better when one objective is better and none worse', () => {
+  it('is better when one objective is better and none can be worse', () => {
     expect(verdict('better', 'same')).toBe('better');
-    expect(verdict('better', 'inconclusive')).toBe('better');
+    expect(verdict('better', 'inconclusive')).toBe('inconclusive');
+    expect(verdict('better', 'inconclusive', 'same', { low: 0.8, high: 1.02 })).toBe('better');
     expect(verdict('better', 'worse')).toBe('inconclusive');
     expect(verdict('same', 'worse')).toBe('worse');
     expect(verdict('same', 'same')).toBe('same');
