@@ -1,0 +1,184 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = join(import.meta.dirname, '../..');
+const files = ['README.md', ...(await readdir(join(root, 'docs'))).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
+
+/** Commands of the tool in the `sh` blocks of a page, in order, without comments and `npx`. */
+const commandsOf = (text: string) =>
+  [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)]
+    .flatMap(([, block = '']) => block.split('\n'))
+    .map((line) => line.replace(/\s+#.*$/, '').trim())
+    .filter((line) => line !== '' && !line.startsWith('#'));
+
+/** Told once and run elsewhere: `.ci/run` does both on a fresh clone. */
+const readmeCommands = ['npm ci && npx dmas-opt run scenarios/travel-planner/scenario.yaml', 'npm ci && npm test'];
+/** These measure, or need a run; the last test here runs them one after another. */
+const long = [
+  'dmas-opt run my-app/scenario.yaml',
+  'dmas-opt list',
+  'dmas-opt show',
+  'dmas-opt report',
+  'dmas-opt resume',
+  'dmas-opt trial my-app/scenario.yaml all-in-one',
+  'dmas-opt doctor --clean',
+];
+const deploy = 'dmas-opt deploy my-app/scenario.yaml --port 8080';
+
+const pages = await Promise.all(
+  files.map(async (file) => {
+    const commands = commandsOf(await readFile(join(root, file), 'utf8'))
+      .filter((line) => !readmeCommands.includes(line))
+      .map((line) => line.replace(/^npx /, ''));
+    return { file, commands };
+  }),
+);
+const isShort = (command: string) => /^dmas-opt (init|validate|plan|compile|schema|explain)\b/.test(command);
+
+const cli = ['--import', import.meta.resolve('tsx'), join(root, 'cli/main.ts')];
+/** With a list of deployments of its own, so that `doctor --clean` sees nobody else's. */
+const run = (cwd: string, words: readonly string[]) =>
+  promisify(execFile)(process.execPath, [...cli, ...words], {
+    cwd,
+    maxBuffer: 1 << 24,
+    env: { ...process.env, NO_COLOR: '1', DMAS_OPT_STATE_DIR: cwd },
+  });
+const wordsOf = (command: string) => command.split(' ').slice(1);
+
+describe('commands in the documentation', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'dmas-docs-'));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+  const fresh = () => mkdtemp(join(folder, 'page-'));
+
+  it('are commands that a test runs', () => {
+    const known = pages.flatMap(({ commands }) => commands.filter((line) => isShort(line) || long.includes(line) || line === deploy));
+    expect(pages.flatMap(({ commands }) => commands)).toEqual(known);
+    expect(known.length).toBeGreaterThan(10);
+  });
+
+  it.each(pages.filter(({ commands }) => commands.some(isShort)).map(({ file, commands }) => [file, commands] as const))(
+    '%s',
+    async (_file, commands) => {
+      const cwd = await fresh();
+      if (!commands.some((command) => command.startsWith('dmas-opt init'))) await run(cwd, ['init', 'my-app']);
+      for (const command of commands.filter(isShort)) {
+        const { stdout } = await run(cwd, wordsOf(command));
+        expect(stdout, command).not.toBe('');
+      }
+    },
+  );
+
+  it.skipIf(process.env.DMAS_OPT_FULL !== '1')(
+    'that measure (DMAS_OPT_FULL=1: takes a minute)',
+    async () => {
+      const cwd = await fresh();
+      await run(cwd, ['init', 'my-app']);
+      // The same commands with shorter blocks.
+      await shorten(join(cwd, 'my-app/scenario.yaml'));
+      for (const command of long) {
+        const { stdout } = await run(cwd, wordsOf(command)).catch((error: { stdout: string; stderr: string; code: number }) => {
+          // A short budget may end it early, which is an outcome of its own.
+          if (error.code !== 30) throw new Error(`${command} ended with ${error.code}: ${error.stderr}`);
+          return error;
+        });
+        expect(stdout, command).not.toBe('');
+      }
+      const [id = ''] = await readdir(join(cwd, '.dmas-opt/runs'));
+      expect(await readdir(join(cwd, '.dmas-opt/runs', id))).toEqual(
+        expect.arrayContaining([
+          'journal.ndjson',
+          'scenario.json',
+          'workflow.json',
+          'session.json',
+          'samples',
+          'traces',
+          'deployments',
+          'report.json',
+          'report.html',
+          'report.md',
+          'best',
+        ]),
+      );
+    },
+    180_000,
+  );
+
+  it.skipIf(process.env.DMAS_OPT_FULL !== '1')(
+    'that serve (DMAS_OPT_FULL=1)',
+    async () => {
+      const cwd = await fresh();
+      await run(cwd, ['init', 'my-app']);
+      const port = await freePort();
+      const child = spawn(process.execPath, [...cli, ...wordsOf(deploy).map((word) => (word === '8080' ? String(port) : word))], { cwd });
+      try {
+        await saying(child, String(port));
+        const response = await fetch(`http://127.0.0.1:${port}/`, {
+          method: 'POST',
+          body: '{"city":"Oslo"}',
+          headers: { 'content-type': 'application/json', 'x-dmas-session': 's', 'x-dmas-request': 'r', 'x-dmas-deadline-ms': '10000' },
+        });
+        expect(response.status).toBe(200);
+        expect(await response.json()).toHaveProperty('text');
+      } finally {
+        child.kill('SIGINT');
+        if (child.exitCode === null) await once(child, 'exit');
+      }
+    },
+    60_000,
+  );
+});
+
+describe('the documentation', () => {
+  it('has a page for everything the README points to', async () => {
+    const readme = await readFile(join(root, 'README.md'), 'utf8');
+    const pointed = [...readme.matchAll(/\]\(docs\/([a-z-]+\.md)\)/g)].map(([, name]) => name);
+    expect(pointed.length).toBeGreaterThan(3);
+    const present = files.map((file) => basename(file));
+    expect(pointed.filter((name) => !present.includes(name ?? ''))).toEqual([]);
+  });
+
+  it('has links that lead somewhere', async () => {
+    for (const { file } of pages) {
+      const text = await readFile(join(root, file), 'utf8');
+      for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)#]+)/g)) await readFile(join(root, file, '..', target), 'utf8');
+    }
+  });
+});
+
+async function shorten(file: string): Promise<void> {
+  const { parseDocument } = await import('yaml');
+  const { writeFile } = await import('node:fs/promises');
+  const document = parseDocument(await readFile(file, 'utf8'));
+  document.setIn(['workload', 'duration'], '600ms');
+  document.setIn(['workload', 'warmup'], '200ms');
+  document.setIn(['budget', 'time'], '20s');
+  await writeFile(file, String(document));
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+async function saying(child: ChildProcess, text: string): Promise<void> {
+  let said = '';
+  for await (const piece of child.stdout ?? []) {
+    said += piece;
+    if (said.includes(text)) return;
+  }
+  throw new Error(`ended without saying ${text}: ${said}`);
+}
