@@ -58,8 +58,15 @@ export function start(sandbox: Sandbox, args: readonly string[], options: Comman
     // `exit` may come before the last output; `close` waits for it.
     child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
-  const says = (text: string | RegExp, withinMs = 30_000) =>
-    until(() => (typeof text === 'string' ? `${stdout}${stderr}`.includes(text) : text.test(`${stdout}${stderr}`)), withinMs);
+  let over = false;
+  void finished.finally(() => {
+    over = true;
+  });
+  const says = async (text: string | RegExp, withinMs = 30_000) => {
+    const said = () => (typeof text === 'string' ? `${stdout}${stderr}`.includes(text) : text.test(`${stdout}${stderr}`));
+    await until(() => over || said(), withinMs);
+    return said();
+  };
   return { child, pid: child.pid ?? 0, finished, stdout: () => stdout, stderr: () => stderr, says };
 }
 
