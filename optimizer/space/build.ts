@@ -79,7 +79,8 @@ export function buildSpace(input: SpaceInput): { readonly space: Space; readonly
   const protocols = Object.fromEntries(
     channels.map((id) => {
       const choices = search.protocols[id] ?? search.protocols.default ?? [config.baseline.channels[id] ?? defaults.protocol];
-      return [id, distinct(choices)];
+      const possible = distinct(choices).filter((choice) => reaches(choice, input));
+      return [id, possible.length > 0 ? possible : [defaults.protocol]];
     }),
   );
   const space: Space = {
@@ -110,6 +111,10 @@ function checkProtocol(
     ...(didYouMean ? { didYouMean } : {}),
   });
 }
+
+/** A unix socket joins processes of one host only, and not every target can share one between units. */
+const reaches = ({ options }: ChannelConfiguration, { targetTraits }: SpaceInput): boolean =>
+  options.transport !== 'unix' || targetTraits.unixSockets;
 
 const distinct = <T>(choices: readonly T[]): readonly T[] => [
   ...new Map(choices.map((choice) => [JSON.stringify(choice), choice])).values(),

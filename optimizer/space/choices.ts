@@ -78,7 +78,8 @@ export function configurationOf(space: Space, groups: readonly (readonly string[
     resources: choices.resources[index]?.[pick.resources[index] ?? 0] ?? space.defaults.resources,
   }));
   const channels: Record<string, ChannelConfiguration> = {};
-  for (const edge of workflowEdges(space.workflow)) channels[edge.channel] = defaultProtocol(space, edge.channel);
+  // A channel inside a unit speaks nothing; with the baseline's protocol on it equal layouts get equal ids.
+  for (const edge of workflowEdges(space.workflow)) channels[edge.channel] = space.defaults.protocol;
   choices.channels.forEach((channel, index) => {
     channels[channel.id] = channel.options[pick.channels[index] ?? 0] ?? defaultProtocol(space, channel.id);
   });
