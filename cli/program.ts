@@ -1,9 +1,29 @@
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { exitCodes } from '../compiler/contracts/errors.ts';
+import { durationMs } from './duration.ts';
 import { toolVersion } from './package-files.ts';
 
 type SetCode = (code: number) => void;
 
+/** A parser of whole numbers from `least` on. */
+const whole = (least: number) => (text: string) => {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isSafeInteger(value) || value < least)
+    throw new InvalidArgumentError(`a whole number from ${least} on is needed.`);
+  return value;
+};
+const money = (text: string) => {
+  const value = Number(text.replace(/usd$/i, '').trim() || Number.NaN);
+  if (!Number.isFinite(value) || value < 0) throw new InvalidArgumentError('an amount such as 2.50 or 2.50usd is needed.');
+  return value;
+};
+const duration = (text: string) => {
+  try {
+    return durationMs(text);
+  } catch {
+    throw new InvalidArgumentError('a duration such as 500ms, 90s, 2m or 1h is needed.');
+  }
+};
 const progressOption = () =>
   new Option('--progress <mode>', 'how to show progress').choices(['auto', 'tty', 'plain', 'ndjson', 'quiet']).default('auto');
 const runsOption = () => new Option('--runs <folder>', 'folder of all runs').default('.dmas-opt/runs').env('DMAS_OPT_RUNS');
@@ -34,7 +54,7 @@ export function createProgram(setCode: SetCode): Command {
     .action(async (file, options) => setCode(await (await import('./commands/compile.ts')).compile(file, options)));
 
   command('plan <scenario>', 'show what a run would do: layouts, protocols, blocks, time and money')
-    .option('--layout <layout>', 'layout to show beside the baseline', 'all-in-one')
+    .option('--layout <layout>', 'layout to show beside the baseline; default: all-in-one, or one-per-agent where that is forbidden')
     .option('--target <id>', 'target instead of the scenario’s')
     .option('--json', 'print as JSON')
     .option('--detailed-exitcode', 'exit 2 when the layout differs from the baseline')
@@ -42,10 +62,10 @@ export function createProgram(setCode: SetCode): Command {
 
   command('run <scenario>', 'the whole loop: compile, deploy, measure, search, redeploy, decide, report')
     .option('--target <id>', 'target instead of the scenario’s')
-    .option('--seed <n>', 'seed instead of the scenario’s', Number)
-    .option('--max-time <duration>', 'stop cleanly after this long, e.g. 90s')
-    .option('--max-trials <n>', 'deploy at most this many layouts', Number)
-    .option('--max-cost <usd>', 'stop cleanly before more is spent', (value) => Number(String(value).replace(/usd$/i, '')))
+    .option('--seed <n>', 'seed instead of the scenario’s', whole(0))
+    .option('--max-time <duration>', 'stop cleanly after this long, e.g. 90s', duration)
+    .option('--max-trials <n>', 'deploy at most this many layouts', whole(1))
+    .option('--max-cost <usd>', 'stop cleanly before more is spent', money)
     .option('--keep', 'leave the best layout serving at the end')
     .addOption(runsOption())
     .addOption(progressOption())
@@ -60,7 +80,7 @@ export function createProgram(setCode: SetCode): Command {
   command('deploy <scenario>', 'deploy one layout and keep it up until Ctrl-C')
     .option('--layout <layout>', 'baseline, all-in-one, one-per-agent, or a JSON file with a configuration', 'baseline')
     .option('--target <id>', 'target instead of the scenario’s')
-    .option('--port <n>', 'port of the ingress', Number)
+    .option('--port <n>', 'port of the ingress', whole(0))
     .action(async (file, options) => setCode(await (await import('./commands/deploy.ts')).deploy(file, options)));
 
   command('trial <scenario> <layouts...>', 'deploy and measure given layouts beside the baseline')
@@ -81,7 +101,7 @@ export function createProgram(setCode: SetCode): Command {
     .action(async (options) => setCode(await (await import('./commands/list.ts')).list(options)));
 
   command('show [run]', 'show what a run found')
-    .option('--trial <n>', 'one trial in full', Number)
+    .option('--trial <n>', 'one trial in full', whole(0))
     .option('--json', 'print as JSON')
     .addOption(runsOption())
     .action(async (run, options) => setCode(await (await import('./commands/show.ts')).show(run, options)));

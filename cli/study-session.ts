@@ -14,7 +14,7 @@ import { toolVersion } from './package-files.ts';
 import { openTarget, type Project } from './project.ts';
 import { collectors } from './registry.ts';
 import { renderEnding } from './render/ending.ts';
-import { createProgress, type ProgressMode } from './render/progress.ts';
+import { createProgress, type ProgressMode, resultOutput } from './render/progress.ts';
 import type { RunFolder } from './run-folder.ts';
 import { createStudyPlanning } from './study-planning.ts';
 import { studyTiming } from './timing.ts';
@@ -58,7 +58,7 @@ export async function runSession(project: Project, folder: RunFolder, options: S
     const winner = winnerOf(study, project.baseline);
     await writeBest(project, folder, winner);
     progress.close();
-    process.stdout.write(renderEnding(report, folder));
+    resultOutput(options.progress).write(renderEnding(report, folder));
     if (!interrupt.signal.aborted && lastOf(study, 'study-ended')) await redeploy(project, folder, winner, options, tools);
     return exitCodeOf(study);
   } finally {
@@ -101,8 +101,8 @@ async function startCollector(): Promise<Collector> {
 }
 
 /** Starts the best layout once more from its plan: with `--keep` it serves until Ctrl-C, otherwise it is taken down. */
-async function redeploy(project: Project, folder: RunFolder, winner: Configuration, { keep }: SessionOptions, tools: Tools): Promise<void> {
-  if (!keep) return;
+async function redeploy(project: Project, folder: RunFolder, winner: Configuration, options: SessionOptions, tools: Tools): Promise<void> {
+  if (!options.keep) return;
   const { context, interrupt } = tools;
   const deployment = await deployConfiguration(
     { project, folder, ...tools },
@@ -112,7 +112,7 @@ async function redeploy(project: Project, folder: RunFolder, winner: Configurati
     project.scenario.config.ingress.port,
   );
   try {
-    process.stdout.write(`Serving the best layout at ${deployment.ingressUrls.join(' ')} until Ctrl-C\n`);
+    resultOutput(options.progress).write(`Serving the best layout at ${deployment.ingressUrls.join(' ')} until Ctrl-C\n`);
     await new Promise<void>((resolve) => interrupt.signal.addEventListener('abort', () => resolve(), { once: true }));
   } finally {
     await deployment.stop();

@@ -11,7 +11,7 @@ import { seconds, usd } from '../render/format.ts';
 import { studyTiming } from '../timing.ts';
 
 interface PlanOptions {
-  readonly layout: string;
+  readonly layout?: string;
   readonly target?: string;
   readonly json?: boolean;
   readonly detailedExitcode?: boolean;
@@ -20,7 +20,8 @@ interface PlanOptions {
 /** What a run would do, before anything is spent: the baseline, another layout beside it, blocks, time and money. */
 export async function plan(file: string, options: PlanOptions): Promise<number> {
   const project = await openProject(file, options);
-  const other = await layoutOf(project, options.layout);
+  const wanted = options.layout ?? plainLayout(project);
+  const other = await layoutOf(project, wanted);
   const changes = describeChanges(project.baseline, other);
   const study = planStudy(project);
   if (options.json) {
@@ -32,7 +33,7 @@ export async function plan(file: string, options: PlanOptions): Promise<number> 
       [
         'Baseline (what runs today)',
         printPlan(planOf(project, project.baseline)),
-        `Changes to ${options.layout}`,
+        `Changes to ${wanted}`,
         ...(changes.length > 0 ? changes.map((line) => `  ${line}`) : ['  none']),
         '',
         `Tools that would run in the study`,
@@ -46,6 +47,13 @@ export async function plan(file: string, options: PlanOptions): Promise<number> 
   }
   const differs = configurationId(project.baseline) !== configurationId(other);
   return options.detailedExitcode && differs ? exitCodes.differences : exitCodes.success;
+}
+
+/** A plain layout the constraints allow, the one that differs most from what usually runs first. */
+function plainLayout(project: Project): string {
+  const { allInOne, onePerAgent } = referencesOf(project);
+  if (allInOne !== null) return 'all-in-one';
+  return onePerAgent === null ? 'baseline' : 'one-per-agent';
 }
 
 function planStudy(project: Project) {

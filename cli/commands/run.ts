@@ -1,4 +1,3 @@
-import { durationMs } from '../duration.ts';
 import { openProject } from '../project.ts';
 import { renderProblems } from '../render/problems.ts';
 import type { ProgressMode } from '../render/progress.ts';
@@ -9,7 +8,8 @@ import { runSession } from '../study-session.ts';
 interface RunOptions {
   readonly target?: string;
   readonly seed?: number;
-  readonly maxTime?: string;
+  /** In milliseconds. */
+  readonly maxTime?: number;
   readonly maxTrials?: number;
   readonly maxCost?: number;
   readonly keep?: boolean;
@@ -25,7 +25,7 @@ export async function run(file: string, options: RunOptions): Promise<number> {
   const { budget } = project.scenario.config;
   const session = {
     progress: options.progress,
-    timeMs: options.maxTime === undefined ? budget.time : durationMs(options.maxTime),
+    timeMs: options.maxTime ?? budget.time,
     trials: options.maxTrials ?? budget.trials,
     moneyUsd: options.maxCost ?? budget.money,
   };
