@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import type { Study } from '../compiler/contracts/index.ts';
 import { describeChanges, describeResources } from '../compiler/plan/describe.ts';
 import { buildTraces } from '../profiler/analyze/tree.ts';
@@ -33,6 +34,7 @@ export async function writeReport(
     explanation: createStudyPlanning(project, folder, { study }).explain(winnerOf(study, project.baseline)),
     apply: 'node best/start.mjs',
   });
+  await mkdir(out, { recursive: true });
   for (const descriptor of views) {
     if (formats && !formats.includes(descriptor.id)) continue;
     const view = await descriptor.load();

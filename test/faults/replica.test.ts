@@ -95,11 +95,11 @@ describe('a replica that is killed under load', () => {
   }, 60_000);
 
   it.each([
-    ['memory', 'are gone with the replica that held them'],
-    ['file', 'survive it'],
+    { store: 'memory', what: 'are gone with the replica that held them' },
+    { store: 'file', what: 'survive it' },
   ] as const)(
-    'with sessions in the %s store: they %s',
-    async (store) => {
+    'with sessions in the $store store: they $what',
+    async ({ store }) => {
       const at = await deployDesk(store);
       const unit = unitOf(at, 'count');
       const sessions = Array.from({ length: 12 }, (_, n) => `session-${n}`);
