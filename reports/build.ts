@@ -1,5 +1,6 @@
 import {
   type Block,
+  type Comparison,
   type Configuration,
   type JournalEntry,
   type MachineFacts,
@@ -134,8 +135,7 @@ function buildVerdict(input: ReportInput, trials: readonly ReportTrial[]): Repor
   const phases = allOf(study, 'compared').map((entry) => entry.comparisons);
   const compared = phases.findLast((comparisons) => comparisons.some((comparison) => comparison.pairs > 0)) ?? [];
   const winnerId = decided?.winner ?? baselineId;
-  const ofWinner = compared.filter((comparison) => comparison.challengerConfigurationId === winnerId);
-  const comparisons = ofWinner.length > 0 ? ofWinner : compared;
+  const comparisons = ofOneChallenger(compared, winnerId);
   return {
     kind: decided?.kind ?? 'inconclusive',
     sentence: decided?.sentence ?? 'The run ended before anything could be decided.',
@@ -145,6 +145,19 @@ function buildVerdict(input: ReportInput, trials: readonly ReportTrial[]): Repor
     provenance: provenanceOf([...study.blocks.values()], lastOf(study, 'profiled')?.profile ?? null),
     apply: input.apply,
   };
+}
+
+/** The winner's comparisons; where the baseline stays, those of the challenger that came nearest to replacing it. */
+function ofOneChallenger(compared: readonly Comparison[], winnerId: string): readonly Comparison[] {
+  const ofWinner = compared.filter((comparison) => comparison.challengerConfigurationId === winnerId);
+  if (ofWinner.length > 0) return ofWinner;
+  // The first comparison of each challenger is of what is minimized.
+  const first = new Map<string, Comparison>();
+  for (const comparison of compared)
+    if (!first.has(comparison.challengerConfigurationId)) first.set(comparison.challengerConfigurationId, comparison);
+  const gain = ({ ratio, lowerIsBetter }: Comparison) => (lowerIsBetter ? 1 / ratio.point : ratio.point);
+  const [nearest] = [...first.values()].filter((comparison) => comparison.pairs > 0).sort((a, b) => b.pairs - a.pairs || gain(b) - gain(a));
+  return compared.filter((comparison) => comparison.challengerConfigurationId === nearest?.challengerConfigurationId);
 }
 
 function provenanceOf(blocks: readonly Block[], profile: Profile | null): Provenance {

@@ -32,16 +32,17 @@ export function comparisonSection(report: Report): Markup {
   if (comparisons.length === 0) {
     return html`<h2 id="comparison">Baseline against best</h2><p class="note">No comparison was made: ${report.stateDetail ?? 'nothing was left to compare with the baseline'}.</p>`;
   }
+  const challenger = comparisons[0]?.challengerConfigurationId ?? '';
   return html`
-<h2 id="comparison">Baseline against best</h2>
-<p class="note">Ratios come from blocks run next to each other under the same requests (pairs). A difference inside ${percent(report.objective.margin)} counts as the same; an interval that allows both answers is inconclusive.</p>
+<h2 id="comparison">${challenger === report.verdict.winnerId ? 'Baseline against best' : 'The nearest challenger'}</h2>
+<p class="note">What ${label(challenger)} changes. Ratios come from blocks run next to each other under the same requests (pairs). A difference inside ${percent(report.objective.margin)} counts as the same; an interval that allows both answers is inconclusive.</p>
 <div class="scroll"><table>
-<thead><tr><th>Metric</th><th>Against</th><th class="n">There</th><th class="n">Best</th><th class="n">Change</th><th class="n">Interval</th><th class="n">Pairs</th><th>Verdict</th></tr></thead>
+<thead><tr><th>Metric</th><th>Against</th><th class="n">There</th><th class="n">${label(challenger)}</th><th class="n">Change</th><th class="n">Interval</th><th class="n">Pairs</th><th>Verdict</th></tr></thead>
 <tbody>${comparisons.map(
     (comparison) => html`<tr>
 <td>${metricTitle(comparison)}</td><td>${label(comparison.baselineConfigurationId)}</td>
 <td class="n">${show(comparison, comparison.baseline)}</td><td class="n">${show(comparison, comparison.challenger)}</td>
-<td class="n">${change(comparison.ratio.point)}</td><td class="n">${change(comparison.ratio.low)} … ${change(comparison.ratio.high)}</td>
+<td class="n">${change(comparison.ratio.point)}</td><td class="n">${comparison.pairs < 2 ? '–' : html`${change(comparison.ratio.low)} … ${change(comparison.ratio.high)}`}</td>
 <td class="n">${comparison.pairs}${comparison.excludedBlocks > 0 && html` <small>${comparison.excludedBlocks} excluded</small>`}</td>
 <td title="${comparison.reason}"><span class="badge ${comparison.verdict}">${comparison.verdict}</span></td></tr>`,
   )}</tbody></table></div>`;
