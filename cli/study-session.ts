@@ -17,7 +17,7 @@ import { renderEnding } from './render/ending.ts';
 import { createProgress, type ProgressMode, resultOutput } from './render/progress.ts';
 import type { RunFolder } from './run-folder.ts';
 import { createStudyPlanning } from './study-planning.ts';
-import { studyTiming } from './timing.ts';
+import { capacityClients, studyTiming } from './timing.ts';
 import { winnerOf } from './winner.ts';
 import { writeReport } from './write-report.ts';
 
@@ -72,6 +72,7 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
   const { context } = tools;
   const journal = await openJournal(folder.file('journal.ndjson'));
   try {
+    const clients = capacityClients(project);
     return await runStudy(
       {
         studyId: folder.id,
@@ -85,6 +86,7 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
         journal,
         planning: createStudyPlanning(project, folder, journal, options.given),
         timing: studyTiming(project.scenario),
+        ...(clients === undefined ? {} : { capacityClients: clients }),
         budget: { timeMs: options.timeMs, trials: options.trials, moneyUsd: options.moneyUsd },
       },
       context,

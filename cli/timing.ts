@@ -1,5 +1,8 @@
+import { availableParallelism } from 'node:os';
 import type { StudyTiming } from '../optimizer/study/input.ts';
 import type { Scenario } from '../scenarios/schema.ts';
+import type { Project } from './project.ts';
+import { llmBackends } from './registry.ts';
 
 /**
  * Rounds of a study. Three pairs are the fewest that can give a verdict; beyond six the interval narrows by less than
@@ -11,3 +14,14 @@ export const studyTiming = ({ config }: Scenario): StudyTiming => ({
   minRounds: 3,
   maxRounds: 6,
 });
+
+/**
+ * Clients of the closed loop that measures what the present layout can take: four per core keep every core busy while
+ * answers travel. Undefined, so not measured, where a model is only pointed at: others may depend on that endpoint.
+ */
+export function capacityClients({ scenario }: Project): number | undefined {
+  const pointedAt = Object.values(scenario.config.models).some(
+    ({ backend }) => !llmBackends.find((known) => known.id === backend)?.traits.deployed,
+  );
+  return pointedAt ? undefined : 4 * availableParallelism();
+}

@@ -17,7 +17,8 @@ const remedies: { readonly [fault in BlockFault]: string } = {
 
 export function warningsOf(study: Study, profile: Profile | null, trials: readonly ReportTrial[]): ReportWarning[] {
   const warnings: ReportWarning[] = [];
-  const blocks = [...study.blocks.values()];
+  // A capacity block is meant to saturate.
+  const blocks = [...study.blocks.values()].filter((block) => block.purpose !== 'capacity');
   for (const fault of blockFaults) {
     const hit = blocks.filter((block) => block.quality.faults.some((each) => each.fault === fault));
     const example = hit[0]?.quality.faults.find((each) => each.fault === fault)?.detail;

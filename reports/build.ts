@@ -79,6 +79,7 @@ export function buildReport(input: ReportInput): Report {
     },
     verdict,
     headroom: lastOf(study, 'headroom')?.headroom ?? null,
+    capacity: capacityOf(study),
     whereItGoes: profile && whereItGoes(profile, scenario.config.prices),
     traces: profile?.traces ?? null,
     trials,
@@ -144,6 +145,20 @@ function buildVerdict(input: ReportInput, trials: readonly ReportTrial[]): Repor
     comparisons,
     provenance: provenanceOf([...study.blocks.values()], lastOf(study, 'profiled')?.profile ?? null),
     apply: input.apply,
+  };
+}
+
+function capacityOf(study: Study): Report['capacity'] {
+  const measured = lastOf(study, 'capacity-measured');
+  const profiled = lastOf(study, 'profiled')?.profile.blockIds.flatMap((id) => study.blocks.get(id) ?? []) ?? [];
+  const [block] = profiled;
+  if (!measured || !block || measured.requestsPerSecond <= 0) return null;
+  const offeredPerSecond = block.load.offeredPerSecond;
+  return {
+    requestsPerSecond: measured.requestsPerSecond,
+    clients: measured.clients,
+    offeredPerSecond,
+    offeredShare: offeredPerSecond / measured.requestsPerSecond,
   };
 }
 

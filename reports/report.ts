@@ -45,6 +45,13 @@ export interface Report {
   };
   readonly verdict: ReportVerdict;
   readonly headroom: Headroom | null;
+  /** What the baseline can take in a closed loop, and how much of that the scenario offers; null when not measured. */
+  readonly capacity: {
+    readonly requestsPerSecond: number;
+    readonly clients: number;
+    readonly offeredPerSecond: number;
+    readonly offeredShare: number;
+  } | null;
   readonly whereItGoes: WhereItGoes | null;
   readonly traces: TraceQuality | null;
   readonly trials: readonly ReportTrial[];

@@ -140,11 +140,12 @@ export function loadJob(input: {
 }): LoadJob {
   const { workload, request, expected } = input;
   const classes = workload.classes.map((each): LoadClass => {
+    // Clients of a capacity block are shared out as the classes share the load.
+    const clients =
+      request.closedClients === undefined ? undefined : Math.max(1, Math.round(request.closedClients * shareOf(workload, each)));
     const right = each.expected ?? expected?.[each.name];
     const arrivals: LoadArrivals =
-      request.closedClients === undefined
-        ? scaleArrivals(each.arrivals, request.rateScale ?? 1)
-        : { process: 'closed', clients: request.closedClients, thinkMs: 0 };
+      clients === undefined ? scaleArrivals(each.arrivals, request.rateScale ?? 1) : { process: 'closed', clients, thinkMs: 0 };
     return { ...each, arrivals, ...(right ? { expected: right } : {}) };
   });
   return {
@@ -157,4 +158,12 @@ export function loadJob(input: {
     classes,
     samplesFile: input.samplesFile,
   };
+}
+
+/** Share of the offered requests a class has; equal shares where a class is closed and its rate is not known. */
+function shareOf(workload: Workload, loadClass: LoadClass): number {
+  const rates = workload.classes.map((each) => offeredPerSecond(each.arrivals));
+  const total = rates.reduce<number>((sum, rate) => sum + (rate ?? 0), 0);
+  const own = offeredPerSecond(loadClass.arrivals);
+  return rates.includes(null) || own === null || total === 0 ? 1 / workload.classes.length : own / total;
 }

@@ -5,7 +5,7 @@ import { html, type Markup } from './markup.ts';
 const kinds = ['working', 'model', 'communication', 'queueing', 'ingress'] as const;
 
 /** How much any layout could win, before anything was searched. */
-export function headroomSection({ headroom }: Report): Markup {
+export function headroomSection({ headroom, capacity }: Report): Markup {
   if (!headroom) return html`<h2 id="headroom">Headroom</h2><p class="note">Not computed: the baseline was never profiled.</p>`;
   return html`
 <h2 id="headroom">Headroom</h2>
@@ -17,6 +17,7 @@ ${Object.entries(headroom.latency).map(
 )}
 <div class="card"><h3>Cost per 1000 requests</h3><div class="big">${percent(headroom.cost.savingShare)}</div><div class="note">${usd(headroom.cost.baselineUsdPer1000)} now, not below ${usd(headroom.cost.boundUsdPer1000)}</div></div>
 <div class="card"><h3>Latency that is communication</h3><div class="big">${percent(headroom.communicationShare)}</div><div class="note">and ${percent(headroom.queueingShare)} queueing</div></div>
+${capacity && html`<div class="card"><h3>Load against capacity</h3><div class="big">${percent(capacity.offeredShare)}</div><div class="note">${count(capacity.offeredPerSecond)} requests/s offered; the baseline takes ${count(capacity.requestsPerSecond)} from ${capacity.clients} clients that never pause</div></div>`}
 </div>`;
 }
 

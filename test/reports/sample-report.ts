@@ -236,6 +236,7 @@ export const sampleReport: Report = {
     sentence: 'At most 9 % of latency and 78 % of cost could be saved by any layout.',
     worthwhile: true,
   },
+  capacity: { requestsPerSecond: 31.5, clients: 8, offeredPerSecond: 4, offeredShare: 0.127 },
   whereItGoes: {
     criticalPath: { working: 0.11, communication: 0.06, queueing: 0.03, model: 0.79, ingress: 0.01 },
     components: all.map((name, index) => ({
