@@ -29,6 +29,7 @@ import type { Project } from './project.ts';
 import { openReference, type Reference } from './reference.ts';
 import { llmBackends } from './registry.ts';
 import type { RunFolder } from './run-folder.ts';
+import { stubbedTools } from './side-effects.ts';
 
 export interface LaboratoryOptions {
   readonly project: Project;
@@ -49,6 +50,7 @@ const jobMarginMs = 60_000;
 export async function createLaboratory(options: LaboratoryOptions): Promise<Laboratory> {
   const driverCode = await bundleJob('profiler/load/driver-main');
   const reference = await openReference(options.folder.file('reference.json'));
+  const stubbed = stubbedTools(options.project.workflow, options.project.scenario);
   let sequence = (await readdir(options.folder.file('deployments')).catch(() => [])).length;
   const nextId = () => `${options.folder.id.slice(-4)}-${++sequence}`;
 
@@ -62,7 +64,7 @@ export async function createLaboratory(options: LaboratoryOptions): Promise<Labo
         configurations.map(async (configuration) => {
           const id = configurationId(configuration);
           try {
-            arms.set(id, await deployConfiguration(options, configuration, nextId(), context));
+            arms.set(id, await deployConfiguration(options, configuration, nextId(), context, { stubbedTools: stubbed }));
           } catch (error) {
             if (signal.aborted) return;
             // A full disk is no failure of a layout.
@@ -97,7 +99,7 @@ export async function deployConfiguration(
   configuration: Configuration,
   deploymentId: string,
   context: StageContext,
-  ingressPort = 0,
+  rest: { readonly ingressPort?: number; readonly stubbedTools?: readonly string[] } = {},
 ): Promise<Deployment> {
   const id = configurationId(configuration);
   const startedAtMs = context.now();
@@ -114,8 +116,9 @@ export async function deployConfiguration(
       samplingRatio: 0,
       folder: deploymentFolder,
       environment: secretsOf(plan),
-      ingressPort,
+      ingressPort: rest.ingressPort ?? 0,
       readyTimeoutMs,
+      ...(rest.stubbedTools === undefined ? {} : { stubbedTools: rest.stubbedTools }),
     },
     context,
   );
@@ -221,7 +224,9 @@ async function measureBlock(
     spans,
     ...(known === undefined ? {} : { tokensUsdPerRequest: known.tokensUsdPerRequest }),
   });
-  if (request.purpose === 'profile' && block.quality.valid) {
+  // Also of a block that could not measure: what was answered right does not depend on how busy the host was.
+  const answered = Object.values(result.answers).some((hashes) => hashes.some((hash) => hash !== null));
+  if (request.purpose === 'profile' && answered) {
     const requests = Object.values(block.classes).reduce((sum, each) => sum + each.requests, 0);
     await reference.learn({ answers: result.answers, tokensUsdPerRequest: requests > 0 ? block.money.tokensUsd / requests : 0 });
   }

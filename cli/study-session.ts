@@ -106,13 +106,9 @@ async function startCollector(): Promise<Collector> {
 async function redeploy(project: Project, folder: RunFolder, winner: Configuration, options: SessionOptions, tools: Tools): Promise<void> {
   if (!options.keep) return;
   const { context, interrupt } = tools;
-  const deployment = await deployConfiguration(
-    { project, folder, ...tools },
-    winner,
-    `${folder.id.slice(-4)}-kept`,
-    context,
-    project.scenario.config.ingress.port,
-  );
+  const deployment = await deployConfiguration({ project, folder, ...tools }, winner, `${folder.id.slice(-4)}-kept`, context, {
+    ingressPort: project.scenario.config.ingress.port,
+  });
   try {
     resultOutput(options.progress).write(`Serving the best layout at ${deployment.ingressUrls.join(' ')} until Ctrl-C\n`);
     await new Promise<void>((resolve) => interrupt.signal.addEventListener('abort', () => resolve(), { once: true }));

@@ -112,6 +112,11 @@ export function checkScenario(scenario: Scenario, workflow: Workflow, words: Kno
     contradiction('search.maxUnits', `maxUnits ${search.maxUnits} leaves no room for the components that must be apart`, 'raise maxUnits');
   }
 
+  config.workload.allowSideEffects.forEach((name, index) => {
+    const tools = workflow.tools.filter((tool) => tool.effect === 'sideEffect').map((tool) => tool.name);
+    expectWord('DMAS_CFG_UNKNOWN_AGENT', `workload.allowSideEffects.${index}`, 'tool with side effects', name, tools);
+  });
+
   config.objective.slo.forEach((limit, index) => {
     if (limit.class !== undefined)
       expectWord('DMAS_CFG_UNKNOWN_CLASS', `objective.slo.${index}.class`, 'request class', limit.class, classes);

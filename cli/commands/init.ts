@@ -19,11 +19,13 @@ export async function init(folder: string, options: { readonly example: string; 
   const to = resolve(folder);
   await mkdir(to, { recursive: true });
   const present = new Set(await readdir(to));
-  const clashes = (await readdir(from)).filter((name) => present.has(name));
+  // A folder's own README stays; the example's is worth less than it.
+  const files = (await readdir(from)).filter((name) => name !== 'README.md' || !present.has(name));
+  const clashes = files.filter((name) => present.has(name));
   if (clashes.length > 0 && !options.force) {
     fail('DMAS_CLI_USAGE', `${folder} already has ${clashes.join(', ')}`, { fix: 'choose another folder, or --force to overwrite' });
   }
-  await cp(from, to, { recursive: true });
+  for (const name of files) await cp(join(from, name), join(to, name), { recursive: true });
   const scenarioFile = join(to, 'scenario.yaml');
   const schema = relative(to, packageFile('scenarios/scenario.schema.json')).split(sep).join('/');
   const text = await readFile(scenarioFile, 'utf8');

@@ -8,6 +8,7 @@ import { layoutOf, referencesOf } from '../layouts.ts';
 import { estimateMoney } from '../money-estimate.ts';
 import { openProject, type Project } from '../project.ts';
 import { seconds, usd } from '../render/format.ts';
+import { stubbedTools } from '../side-effects.ts';
 import { studyTiming } from '../timing.ts';
 
 interface PlanOptions {
@@ -71,9 +72,8 @@ function planStudy(project: Project) {
   };
 }
 
-function toolLines({ workflow }: Project): string[] {
+function toolLines({ workflow, scenario }: Project): string[] {
+  const stubbed = new Set(stubbedTools(workflow, scenario));
   if (workflow.tools.length === 0) return ['  none'];
-  return workflow.tools.map(
-    (tool) => `  ${tool.name}: ${tool.effect === 'sideEffect' ? 'blocked (has side effects)' : 'live'} (${tool.effect})`,
-  );
+  return workflow.tools.map((tool) => `  ${tool.name}: ${stubbed.has(tool.name) ? 'answered by a stub' : 'live'} (${tool.effect})`);
 }

@@ -24,6 +24,8 @@ export interface ProcessBinding {
   readonly stateDir: string;
   /** Bounded queue per component; beyond it callers get `overloaded`. */
   readonly queueLimit: number;
+  /** Tools answered by a made-up value of their output schema instead of being run: side effects nobody allowed. */
+  readonly stubbedTools?: readonly string[];
   /** How long a draining unit waits for what is in flight. */
   readonly drainMs: number;
 }

@@ -1,7 +1,11 @@
 import { SpanKind } from '@opentelemetry/api';
+import { z } from 'zod';
 import type { CodeTool, ToolRef, ToolServerDefinition } from '../../compiler/api/definitions.ts';
 import { CallError, toCallError } from '../../compiler/contracts/call-errors.ts';
+import type { JsonSchema } from '../../compiler/contracts/json.ts';
 import { attr, spanName } from '../../compiler/contracts/trace-attributes.ts';
+import { lookupIn } from '../llm/server/facts.ts';
+import { valueFor } from '../llm/server/schema-values.ts';
 import { defaultConcurrency } from './agent-turn.ts';
 import { type Component, escaped } from './dispatch.ts';
 import { hop } from './hop.ts';
@@ -58,7 +62,11 @@ async function runTool(runtime: Runtime, tool: CodeTool, body: unknown, scope: S
   const { cancellation, requestId } = scope;
   try {
     const input = check(tool.ref.input, body, name, 'input');
-    const work = runtime.tracing.within(span, () => tool.run(input as never, { signal: cancellation.signal, requestId }));
+    const stubbed = runtime.binding.stubbedTools?.includes(name) ?? false;
+    const work = stubbed
+      ? stubOf(tool, input)
+      : runtime.tracing.within(span, () => tool.run(input as never, { signal: cancellation.signal, requestId }));
+    if (stubbed) span?.span.setAttribute(attr.stubbed, true);
     const output = check(tool.ref.output, await work, name, 'output') ?? null;
     requireJson(output, name, 'output');
     return output;
@@ -69,6 +77,13 @@ async function runTool(runtime: Runtime, tool: CodeTool, body: unknown, scope: S
     const seen = queueMs === undefined ? undefined : runtime.activity.leave(watch);
     endSpan(span, error, seen && { [attr.queueMs]: queueMs, [attr.activeMs]: seen.activeMs, [attr.concurrency]: seen.concurrency });
   }
+}
+
+/** What a tool that must not run answers: a value of its output schema, the same for the same input. */
+async function stubOf(tool: CodeTool, input: unknown): Promise<unknown> {
+  const text = JSON.stringify(input);
+  const schema = z.toJSONSchema(tool.ref.output, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
+  return valueFor(schema, { known: lookupIn([text]), text: tool.ref.name, seed: `${tool.ref.name} ${text}` });
 }
 
 const unknownTool = (tool: string, component: string) =>

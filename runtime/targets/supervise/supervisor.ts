@@ -71,6 +71,7 @@ export class Supervisor {
       samplingRatio: this.samplingRatio,
       queueLimit,
       drainMs,
+      ...(this.#request.stubbedTools === undefined ? {} : { stubbedTools: this.#request.stubbedTools }),
     };
     const launched = this.#host.launch({ member, instanceId, publicPort, binding, secrets: this.#secretsOf(member), log }, signal);
     this.launching.add(launched);

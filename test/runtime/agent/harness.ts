@@ -33,6 +33,7 @@ export interface Application {
   readonly samplingRatio?: number;
   readonly model?: ChatModel;
   readonly protocol?: ProtocolDescriptor;
+  readonly stubbedTools?: readonly string[];
 }
 
 export interface Replica extends StartedProcess {
@@ -126,6 +127,7 @@ export function bindingOf(application: Application, program: UnitProgram, replic
   const free = { host: '127.0.0.1', port: 0 };
   const addresses = [...program.unit.listens.map(({ address }) => address), ...(program.unit.ingress ? ['ingress'] : [])];
   return {
+    ...(application.stubbedTools === undefined ? {} : { stubbedTools: application.stubbedTools }),
     deploymentId: 'test',
     id: program.unit.id,
     replica,
