@@ -125,8 +125,8 @@ describe('a replica that is killed under load', () => {
   it('in a study spoils the block it was lost in, and the trial and the report say so', async () => {
     const command = start(sandbox, ['run', fixture('desk.yaml'), '--progress', 'ndjson']);
     const run = () => sandbox.run() ?? '';
-    expect(await command.says(/"blockId":"race-0-/, 60_000), command.stderr()).toBe(true);
-    await sleep(300);
+    expect(await command.says(/"blockId":"profile-0-/, 60_000), command.stderr()).toBe(true);
+    await sleep(600);
     const unit = processesOf(sandbox.folder).find((pid) =>
       /DMAS_BINDING=[^\0]*work[^\0]*\.0\.\d+\.json/.test(readFileSync(`/proc/${pid}/environ`, 'utf8')),
     );
