@@ -142,13 +142,10 @@ export const scenarioSchema = z.strictObject({
     .strictObject({
       inputs: z.union([z.string(), z.array(z.json()).min(1)]).default('./inputs.jsonl'),
       classes: z.record(name, requestClass).default({ default: requestClass.parse({}) }),
-      allowSideEffects: z
-        .array(z.string())
-        .default([])
-        .meta({
-          description:
-            'Tools with side effects that may really run while a study measures; all others are answered by a made-up value of their output schema',
-        }),
+      allowSideEffects: z.array(z.string()).default([]).meta({
+        description:
+          'Tools with side effects that may really run while a study measures; all others are answered by a made-up value of their output schema',
+      }),
       warmup: duration.default(1_000),
       duration: duration.default(4_000).meta({ description: 'Length of one block, warm-up left out' }),
     })
@@ -215,7 +212,5 @@ export interface Scenario {
   readonly places: { readonly [path: string]: { readonly line: number; readonly column: number; readonly length: number } };
 }
 
-export type RequestClassConfig = z.output<typeof requestClass>;
 export type ArrivalsConfig = z.output<typeof arrivals>;
-export type SloConfig = z.output<typeof slo>;
 export type PricesConfig = ScenarioConfig['prices'];

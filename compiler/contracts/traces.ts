@@ -15,12 +15,3 @@ export interface SpanRecord {
   /** Span attributes, names of `trace-attributes.ts`. */
   readonly attributes: { readonly [name: string]: string | number | boolean };
 }
-
-/** Spans of one block with what is known about their completeness. */
-export interface TraceSet {
-  readonly schemaVersion: 1;
-  readonly blockId: string;
-  readonly spans: readonly SpanRecord[];
-  /** Spans the collector had to drop, or that exporters said they dropped. */
-  readonly dropped: number;
-}

@@ -1,12 +1,4 @@
-import type {
-  BindAddress,
-  CallErrorValue,
-  Descriptor,
-  Literal,
-  Pattern,
-  ProtocolTraits,
-  ReplicaAddress,
-} from '../../compiler/contracts/index.ts';
+import type { BindAddress, Descriptor, Literal, Pattern, ProtocolTraits, ReplicaAddress } from '../../compiler/contracts/index.ts';
 
 /** What travels beside the body of every message, whatever the protocol. */
 export interface CallMeta {
@@ -91,5 +83,3 @@ export interface Protocol {
 
 export type ProtocolDescriptor = Descriptor<'protocol', ProtocolTraits, Protocol>;
 export const defineProtocol = (descriptor: Omit<ProtocolDescriptor, 'kind'>): ProtocolDescriptor => ({ kind: 'protocol', ...descriptor });
-
-export type { CallErrorValue };
