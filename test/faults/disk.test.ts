@@ -20,7 +20,7 @@ const blocksSoFar = () => {
 function mountSmallDisk(path: string): boolean {
   mkdirSync(path, { recursive: true });
   try {
-    execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=32m', 'tmpfs', path], { stdio: 'ignore' });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=32m', 'tmpfs', path], { stdio: 'ignore' });
     return true;
   } catch {
     return false;
@@ -31,7 +31,7 @@ const mayMount = (() => {
   const probe = createSandbox();
   const path = join(probe.folder, 'disk');
   const mounted = mountSmallDisk(path);
-  if (mounted) execFileSync('/bin/umount', [path]);
+  if (mounted) execFileSync('umount', [path]);
   rmSync(probe.folder, { recursive: true, force: true });
   return mounted;
 })();
@@ -79,7 +79,7 @@ describe('a disk that cannot be written', () => {
         expect(readFileSync(join(run, 'journal.ndjson'), 'utf8').startsWith(before)).toBe(true);
         expect(journalOf(run).at(-1)?.type).toBe('study-ended');
       } finally {
-        execFileSync('/bin/umount', ['-l', disk]);
+        execFileSync('umount', ['-l', disk]);
       }
     },
     120_000,
