@@ -143,8 +143,12 @@ function objectiveLines(input: DecideInput, confirmation: Confirmation, referenc
     const found = confirmation.comparisons.find((candidate) => candidate.baselineConfigurationId === referenceId && isSame(candidate, key));
     if (found === undefined || found.pairs === 0) return [];
     const { point, low, high } = found.ratio;
-    const interval = signed(low) === signed(high) ? '' : ` [${signed(low)}, ${signed(high)}]`;
-    return [`${metricWords(key.metric, key.requestClass)} ${signed(point)}${interval} over ${found.pairs} pairs`];
+    // Too few pairs give an interval that says nothing.
+    const told = found.pairs >= minimumPairs && signed(low) !== signed(high);
+    const interval = told ? ` [${signed(low)}, ${signed(high)}]` : '';
+    return [
+      `${metricWords(key.metric, key.requestClass)} ${signed(point)}${interval} over ${found.pairs} pair${found.pairs === 1 ? '' : 's'}`,
+    ];
   });
 }
 

@@ -23,9 +23,13 @@ if (missing.length > 0) {
 }
 
 const controller = new AbortController();
+const interrupt = () => controller.abort();
+process.once('SIGINT', interrupt);
+process.once('SIGTERM', interrupt);
 const folder = mkdtempSync(join(tmpdir(), 'dmas-opt-best-'));
 const otlp = process.env.OTEL_EXPORTER_OTLP_ENDPOINT;
-const deployment = await createProcessTarget({ drainMs: 5_000, queueLimit: 256 }).deploy(
+const target = createProcessTarget({ drainMs: 5_000, queueLimit: 256 });
+const starting = target.deploy(
   {
     deploymentId: `best-${process.pid}`,
     plan,
@@ -39,13 +43,21 @@ const deployment = await createProcessTarget({ drainMs: 5_000, queueLimit: 256 }
   },
   { emit: () => {}, signal: controller.signal, now: Date.now, seed: 0 },
 );
+const deployment = await starting.catch((error: unknown) => {
+  rmSync(folder, { recursive: true, force: true });
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(controller.signal.aborted ? 130 : 11);
+});
 process.stdout.write(
   `${plan.application} answers at ${deployment.ingressUrls.join(' ')} (POST / with the input as JSON); Ctrl-C stops it\n`,
 );
 const stop = async () => {
+  process.off('SIGINT', interrupt);
+  process.off('SIGTERM', interrupt);
   await deployment.stop();
   rmSync(folder, { recursive: true, force: true });
   process.exit(0);
 };
 process.once('SIGINT', stop);
 process.once('SIGTERM', stop);
+if (controller.signal.aborted) await stop();
