@@ -92,8 +92,10 @@ describe('values for a JSON Schema', () => {
   });
 
   it('agree with a full validator on what fits', () => {
+    // The validator reads a quotient from its text, so it takes 2.5e20 for no multiple of 0.25 (the text of 1e21 starts with 1).
+    const sane = fc.jsonValue({ maxDepth: 2 }).filter((json) => !JSON.stringify(json).match(/e\+|\d{16,}/));
     fc.assert(
-      fc.property(anyType, fc.jsonValue({ maxDepth: 2 }), (type, json) => {
+      fc.property(anyType, sane, (type, json) => {
         const schema = schemaOf(type);
         expect(conforms(json as never, schema)).toBe(ajv.compile(schema)(json));
       }),
