@@ -10,6 +10,8 @@ import {
   type TrialRole,
   weakest,
 } from '../compiler/contracts/index.ts';
+import { meanOver } from '../profiler/stats/limits.ts';
+import { metricOf } from '../profiler/stats/metrics.ts';
 import type { Scenario } from '../scenarios/schema.ts';
 import { buildTrials, type TrialSource } from './build-trials.ts';
 import { warningsOf } from './build-warnings.ts';
@@ -93,7 +95,7 @@ export function buildReport(input: ReportInput): Report {
       vcpuHourUsd: scenario.config.prices.vcpuHourUsd,
       memoryGbHourUsd: scenario.config.prices.memoryGbHourUsd,
     },
-    tracingOverhead: null,
+    tracingOverhead: tracingOverhead(study, verdict.baselineId),
   };
 }
 
@@ -160,6 +162,17 @@ function capacityOf(study: Study): Report['capacity'] {
     offeredPerSecond,
     offeredShare: offeredPerSecond / measured.requestsPerSecond,
   };
+}
+
+function tracingOverhead(study: Study, baselineId: string): Report['tracingOverhead'] {
+  const own = [...study.blocks.values()].filter((block) => block.configurationId === baselineId && block.quality.valid);
+  const traced = own.find((block) => block.purpose === 'profile');
+  const rest = own.filter((block) => block.purpose === 'race' || block.purpose === 'confirm');
+  const [main] = Object.entries(traced?.classes ?? {}).sort((a, b) => b[1].requests - a[1].requests);
+  if (!traced || !main) return null;
+  const [cpu, p50] = [metricOf(traced, 'cpu'), metricOf(traced, 'latency.p50', main[0])];
+  const [usualCpu, usualP50] = [meanOver(rest, 'cpu')?.point, meanOver(rest, 'latency.p50', main[0])?.point];
+  return cpu && p50 && usualCpu && usualP50 ? { cpuRatio: cpu / usualCpu, p50Ratio: p50 / usualP50 } : null;
 }
 
 /** The winner's comparisons; where the baseline stays, those of the challenger that came nearest to replacing it. */

@@ -63,8 +63,12 @@ export interface Report {
   readonly waterfalls: { readonly before: Waterfall | null; readonly after: Waterfall | null };
   readonly warnings: readonly ReportWarning[];
   readonly prices: { readonly source: string; readonly vcpuHourUsd: number; readonly memoryGbHourUsd: number };
-  /** Paired p50 ratio of full tracing against verdict sampling; null when not measured. */
-  readonly tracingOverhead: Estimate | null;
+  /**
+   * The fully traced block of the baseline over the mean of its blocks at verdict sampling: CPU per request and p50 of
+   * the main class. One block, not paired and the first of fresh processes, so an upper bound without interval; null when
+   * either side is missing.
+   */
+  readonly tracingOverhead: { readonly cpuRatio: number; readonly p50Ratio: number } | null;
 }
 
 export interface ReportVerdict {

@@ -1,4 +1,4 @@
-import { percent, usd } from '../format.ts';
+import { change, usd } from '../format.ts';
 import type { Report } from '../report.ts';
 import { chartSection } from './chart.ts';
 import { layoutSection } from './layouts.ts';
@@ -52,7 +52,7 @@ ${
   )}<li>Seed ${report.scenario.seed}; the same seed gives the same requests to every layout</li><li>Latency counts from the moment a request was meant to be sent</li></ul></div>
 <div class="card"><h3>Where and with what</h3><ul class="plain"><li>${machine.cores} cores (${machine.cpuModel}), ${Math.round(machine.memoryMb / 1024)} GB, ${machine.platform}, Node ${machine.node}</li>
 <li>Prices: ${report.prices.source}; vCPU ${usd(report.prices.vcpuHourUsd)}/h, memory ${usd(report.prices.memoryGbHourUsd)}/GB h. Cost is what a layout allocates, not what it uses</li>
-${report.tracingOverhead && html`<li>Full tracing costs ${percent(report.tracingOverhead.point - 1, 1)} of p50</li>`}
+${report.tracingOverhead && html`<li>The fully traced block of the baseline: p50 ${change(report.tracingOverhead.p50Ratio)}, CPU per request ${change(report.tracingOverhead.cpuRatio)} against its blocks at verdict sampling (one block, not paired, and the first of fresh processes: warming up is in it)</li>`}
 <li><em>measured</em>: real peers; <em>replayed</em>: from a recording; <em>simulated</em>: a simulated model answered; <em>modelled</em>: computed, nothing ran</li></ul></div>
 </div>
 <footer>dmas-opt ${report.toolVersion} · run ${report.studyId} · scenario ${report.scenario.sha256.slice(0, 12)} · the data behind this page is report.json beside it</footer>`;

@@ -274,5 +274,5 @@ export const sampleReport: Report = {
   waterfalls: { before: waterfall(baseline.configurationId, 12), after: waterfall(winner.configurationId, 1) },
   warnings: [{ code: 'simulated-model', message: 'A model is simulated.', advice: 'Bind a real endpoint to measure it.' }],
   prices: { source: 'sample prices', vcpuHourUsd: 0.04, memoryGbHourUsd: 0.004 },
-  tracingOverhead: null,
+  tracingOverhead: { cpuRatio: 1.21, p50Ratio: 1.007 },
 };
