@@ -1,8 +1,9 @@
 import { mkdir } from 'node:fs/promises';
-import type { Study } from '../compiler/contracts/index.ts';
+import type { Block, Study } from '../compiler/contracts/index.ts';
 import { describeChanges, describeResources } from '../compiler/plan/describe.ts';
-import { buildTraces } from '../profiler/analyze/tree.ts';
-import { typicalWaterfall } from '../profiler/analyze/waterfall.ts';
+import { buildTraces, type RequestTrace } from '../profiler/analyze/tree.ts';
+import { waterfall } from '../profiler/analyze/waterfall.ts';
+import { median } from '../profiler/stats/quantiles.ts';
 import { readTraces, tracesFile } from '../profiler/store/traces.ts';
 import { buildReport, lastOf } from '../reports/build.ts';
 import type { Report, Waterfall } from '../reports/report.ts';
@@ -43,7 +44,7 @@ export async function writeReport(
   return report;
 }
 
-/** A typical request of the baseline and of the winner, from the blocks that traced most. */
+/** A typical request of the baseline and of the winner. */
 async function waterfalls(study: Study, folder: RunFolder): Promise<Report['waterfalls']> {
   const baseline = study.entries.find((entry) => entry.type === 'trial-added' && entry.number === 0);
   const winner = lastOf(study, 'decided')?.winner;
@@ -53,14 +54,25 @@ async function waterfalls(study: Study, folder: RunFolder): Promise<Report['wate
   return { before, after };
 }
 
+/** Of all traced requests of a layout the one whose latency is nearest to its median, so that before and after compare. */
 async function typical(study: Study, folder: RunFolder, configurationId: string): Promise<Waterfall | null> {
-  const blocks = [...study.blocks.values()]
-    .filter((block) => block.configurationId === configurationId && block.samplingRatio > 0)
-    .sort((a, b) => b.samplingRatio - a.samplingRatio);
-  for (const block of blocks) {
+  const blocks = [...study.blocks.values()].filter((block) => block.configurationId === configurationId && block.purpose !== 'capacity');
+  const requestClass = mainClass(blocks);
+  const medianMs = median(blocks.flatMap((block) => block.classes[requestClass]?.latencyMs?.p50 ?? []));
+  if (medianMs === null) return null;
+  let nearest: { readonly request: RequestTrace; readonly offMs: number } | null = null;
+  for (const block of blocks.filter((candidate) => candidate.samplingRatio > 0)) {
     const spans = await readTraces(tracesFile(folder.path, block.id)).catch(() => []);
-    const found = typicalWaterfall(buildTraces(spans).requests, configurationId);
-    if (found) return found;
+    for (const request of buildTraces(spans).requests) {
+      const offMs = Math.abs(request.root.span.durationMs - medianMs);
+      if (request.requestClass === requestClass && request.root.span.ok && (nearest === null || offMs < nearest.offMs))
+        nearest = { request, offMs };
+    }
   }
-  return null;
+  return nearest && waterfall(nearest.request, configurationId);
+}
+
+function mainClass(blocks: readonly Block[]): string {
+  const [first] = Object.entries(blocks[0]?.classes ?? {}).sort((a, b) => b[1].requests - a[1].requests);
+  return first?.[0] ?? '';
 }
