@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { llmBackends } from '../../cli/registry.ts';
 import { CallError, type Json, type LlmTraits, type PlannedModel } from '../../compiler/contracts/index.ts';
 import type { ChatMessage, ChatModel, ChatRequest, LlmBackendDescriptor } from '../../runtime/llm/backend.ts';
-import { openaiCompatible } from '../../runtime/llm/openai-compatible.ts';
 import { createModelServer, type ModelServer } from '../../runtime/llm/server/model-server.ts';
-import { simulated } from '../../runtime/llm/simulated.ts';
 import { brokenEndpoint, urlOf } from '../runtime/llm/endpoints.ts';
 
-const backends: readonly LlmBackendDescriptor[] = [openaiCompatible, simulated];
+const backends: readonly LlmBackendDescriptor[] = llmBackends;
 
 const scriptedReplies: Json = [
   { when: { user: 'script: weather' }, text: 'It rains in {{user.city}}.' },

@@ -2,14 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { grpc } from '../../runtime/protocols/grpc.ts';
-import { httpJson } from '../../runtime/protocols/http-json.ts';
-import { inproc } from '../../runtime/protocols/inproc.ts';
+import { protocols } from '../../cli/registry.ts';
 import { searchableCombinations } from '../../runtime/protocols/prices.ts';
 import type { Protocol, ProtocolDescriptor, ProtocolOptions } from '../../runtime/protocols/protocol.ts';
 import { type Place, protocolSuite } from './protocol-suite.ts';
 
-const descriptors: readonly ProtocolDescriptor[] = [inproc, httpJson, grpc];
+const descriptors: readonly ProtocolDescriptor[] = protocols;
 
 const placeFor =
   (options: ProtocolOptions) =>

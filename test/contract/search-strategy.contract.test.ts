@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { searchStrategies } from '../../cli/registry.ts';
 import { configurationId, type Prediction } from '../../compiler/contracts/index.ts';
 import { createAnalyticPredictor } from '../../optimizer/predict/analytic.ts';
 import { createAnalyticBound } from '../../optimizer/predict/bound.ts';
 import exact from '../../optimizer/search/exact.ts';
 import { metricObjective } from '../../optimizer/search/objective.ts';
-import random from '../../optimizer/search/random.ts';
 import type { SearchInput } from '../../optimizer/search/strategy.ts';
 import { satisfies } from '../../optimizer/space/satisfies.ts';
 import { spaceSize } from '../../optimizer/space/size.ts';
@@ -12,7 +12,7 @@ import type { Space } from '../../optimizer/space/space.ts';
 import { grpc, http, inputOf, poisson, randomCase, scenario, spaceOf } from '../optimizer/synthetic-profile.ts';
 
 /** What every search strategy promises; a new one is added to this list and tested without writing a test. */
-const strategies = [exact, random];
+const strategies = searchStrategies;
 
 function inputFor(overrides: Partial<SearchInput> = {}, change: (space: Space) => Partial<Space> = () => ({})): SearchInput {
   const { workflow, profile, names } = randomCase(5, 21);

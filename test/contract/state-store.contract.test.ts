@@ -2,16 +2,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { stateStores } from '../../cli/registry.ts';
 import type { PlannedService, ProcessBinding } from '../../compiler/contracts/index.ts';
 import type { StartedProcess } from '../../runtime/process-life.ts';
 import { connectStateService } from '../../runtime/state/client.ts';
-import { file } from '../../runtime/state/file.ts';
-import { memory } from '../../runtime/state/memory.ts';
 import { startStateService } from '../../runtime/state/service.ts';
 import type { StateStoreDescriptor } from '../../runtime/state/store.ts';
 import { type StoreUnderTest, stateStoreSuite } from './state-store-suite.ts';
 
-const descriptors: readonly StateStoreDescriptor[] = [memory, file];
+const descriptors: readonly StateStoreDescriptor[] = stateStores;
 const notKept = (id: string) => `the traits of ${id} say that its state ends with the process`;
 
 async function direct(descriptor: StateStoreDescriptor): Promise<StoreUnderTest> {
