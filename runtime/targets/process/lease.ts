@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { appendFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ export const stateDirVariable = 'DMAS_OPT_STATE_DIR';
 export const leaseVariable = 'DMAS_LEASE';
 const suffix = '.lease';
 const draftSuffix = '.new';
-/** A lease is written in an instant; a draft older than this has no writer. */
+/** A lease is written in an instant; a draft older than this has no writer, wherever that ran. */
 const draftAgeMs = 60_000;
 
 /** Names one process for ever on one machine; a pid alone may be reused. */
@@ -79,9 +79,10 @@ export function takeLease(deploymentId: string, paths: readonly string[]): Lease
   const id = randomBytes(8).toString('hex');
   const file = join(registryFolder(), `${id}${suffix}`);
   const header = { schemaVersion: 1, id, deploymentId, owner: thisOwner(), paths };
-  // Renamed into place, so that a lease is either whole or absent.
-  writeFileSync(`${file}${draftSuffix}`, `${JSON.stringify(header)}\n`, { mode: 0o600 });
-  renameSync(`${file}${draftSuffix}`, file);
+  // Renamed into place, so that a lease is either whole or absent; a draft may be cut off anywhere, so its name says whose it is.
+  const draft = join(registryFolder(), `${id}.${draftMark(thisOwner())}${draftSuffix}`);
+  writeFileSync(draft, `${JSON.stringify(header)}\n`, { mode: 0o600 });
+  renameSync(draft, file);
   const append = (line: object) => appendFileSync(file, `${JSON.stringify(line)}\n`);
   return {
     id,
@@ -99,11 +100,22 @@ export function takeLease(deploymentId: string, paths: readonly string[]): Lease
 export function abandonedDrafts(): string[] {
   const folder = registryFolder();
   return readdirSync(folder)
-    .map((name) => join(folder, name))
-    .filter(
-      (file) => file.endsWith(draftSuffix) && Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) > draftAgeMs,
-    );
+    .filter((name) => name.endsWith(draftSuffix) && (writerIsDead(name) || isOld(join(folder, name))))
+    .map((name) => join(folder, name));
 }
+
+const draftMark = ({ pid, startToken, ...scope }: LeaseOwner): string => `${scopeDigest(scope)}.${pid}.${startToken}`;
+
+/** Pids mean something only within one machine, one boot of it and one container. */
+const scopeDigest = ({ host, bootId, pidNamespace }: Omit<LeaseOwner, keyof ProcessIdentity>): string =>
+  createHash('sha256').update(`${host}\n${bootId}\n${pidNamespace}`).digest('hex').slice(0, 16);
+
+function writerIsDead(draft: string): boolean {
+  const [, scope, pid, startToken] = draft.split('.');
+  return scope === scopeDigest(thisOwner()) && !isRunning({ pid: Number(pid), startToken: String(startToken) });
+}
+
+const isOld = (file: string): boolean => Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) > draftAgeMs;
 
 /** All leases, whoever owns them. Unreadable ones are left out. */
 export function readLeases(): LeaseRecord[] {

@@ -10,6 +10,7 @@ import { createProcessTarget } from '../../../../runtime/targets/process/create.
 import { stateDirVariable, takeLease, thisOwner } from '../../../../runtime/targets/process/lease.ts';
 import { connects, factsBehind, processesMentioning, temporaryFolder } from '../fixtures.ts';
 
+const leaseModule = new URL('../../../../runtime/targets/process/lease.ts', import.meta.url).href;
 const ownerScript = fileURLToPath(new URL('../owner.ts', import.meta.url));
 const target = createProcessTarget({ drainMs: 1_000, queueLimit: 10 });
 
@@ -162,6 +163,41 @@ describe('what a killed owner leaves', () => {
     };
     writeFileSync(join(registry, `${lease.id}.lease`), `${JSON.stringify(header)}\n`);
     expect(await target.clean()).toEqual(['record of deployment made-up']);
+  });
+});
+
+describe('a lease cut off while it was written', () => {
+  it.each([
+    ['goes at once when its writer is dead', 'gone', []],
+    ['stays while its writer lives', 'here', ['draft']],
+  ])('%s', async (_what, writer, left) => {
+    const root = temporaryFolder();
+    vi.stubEnv(stateDirVariable, root);
+    try {
+      const script = `import { takeLease } from ${JSON.stringify(leaseModule)};
+        import fs from 'node:fs';
+        import { syncBuiltinESMExports } from 'node:module';
+        fs.renameSync = () => { console.log('cut'); setInterval(() => {}, 1000); throw new Error('cut off here'); };
+        syncBuiltinESMExports();
+        try { takeLease('made-up', []) } catch {}`;
+      const owner = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await once(owner.stdout, 'data');
+      const exited = once(owner, 'exit');
+      if (writer === 'gone') {
+        owner.kill('SIGKILL');
+        await exited;
+      }
+      expect(readdirSync(root)).toHaveLength(1);
+      await target.clean();
+      expect(readdirSync(root).map(() => 'draft')).toEqual(left);
+      owner.kill('SIGKILL');
+      await exited;
+    } finally {
+      vi.unstubAllEnvs();
+      rmSync(root, { recursive: true, force: true });
+    }
   });
 });
 
