@@ -41,6 +41,10 @@ export interface ReplicaAddress {
   readonly replica: number;
   readonly instanceId: string;
   readonly at: BindAddress;
+  /** Absolute base URL where `at` does not say it all: another path, another scheme. Its host and port are `at`'s. */
+  readonly url?: string;
+  /** Not one of ours: it knows nothing of `CallMeta` and gets the protocol as its own clients speak it. */
+  readonly foreign?: boolean;
 }
 
 /** One JSON line on standard output, prefixed by `startedPrefix`, once everything listens. */

@@ -12,6 +12,11 @@ export const callErrorCodes = {
   unavailable: { retriable: true, status: 503 },
   /** The deadline passed. */
   deadline: { retriable: false, status: 504 },
+  /**
+   * Somebody has to answer first: `details` is an `InputRequest`. Not a failure: it passes through every caller up to the
+   * ingress, no slot is held while a person thinks, and the reply comes as a new call of the same session.
+   */
+  inputRequired: { retriable: false, status: 428 },
   /** The caller went away. */
   cancelled: { retriable: false, status: 499 },
 } as const;
@@ -26,6 +31,16 @@ export interface CallErrorValue {
   /** True when the handler certainly never started, so repeating is always safe. */
   readonly neverStarted?: boolean;
   readonly details?: unknown;
+}
+
+/** What a paused component asks; the answer reaches it as `CallMeta.resume`. */
+export interface InputRequest {
+  /** Names the pause within the session, so that an answer meets its question. */
+  readonly id: string;
+  /** The component that asks. */
+  readonly component: string;
+  /** What the person is shown. JSON. */
+  readonly prompt: unknown;
 }
 
 export class CallError extends Error {

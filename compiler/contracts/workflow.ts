@@ -38,9 +38,17 @@ export interface SourceRef {
   readonly exportName: string;
 }
 
+/** Runs as its owner built it, outside our bundles: how it is spoken to. How it is started or reached stands in the scenario. */
+export interface Elsewhere {
+  /** Id of the protocol it speaks. */
+  readonly speaks: string;
+  /** Options of that protocol. */
+  readonly options: { readonly [option: string]: Literal };
+}
+
 export interface Agent {
   readonly name: string;
-  readonly kind: 'llm' | 'code' | 'graph' | 'langgraph-node';
+  readonly kind: 'llm' | 'code' | 'graph' | 'langgraph-node' | 'openai-agent' | 'elsewhere';
   readonly description: string;
   readonly mobility: Mobility;
   readonly effect: Effect;
@@ -60,6 +68,8 @@ export interface Agent {
   readonly secrets: readonly string[];
   /** Security domain labels, e.g. `personal-data`, `internet`. */
   readonly domains: readonly string[];
+  /** Present when kind is `elsewhere`. */
+  readonly elsewhere?: Elsewhere;
   readonly source: SourceRef;
 }
 
@@ -70,6 +80,10 @@ export interface ToolServer {
   readonly concurrency: number;
   readonly secrets: readonly string[];
   readonly domains: readonly string[];
+  /** Present for a server somebody else built, an MCP server for instance. */
+  readonly elsewhere?: Elsewhere;
+  /** Its tools are asked for at run time; `tools` then names those known when the workflow was read, if any. */
+  readonly discovers?: boolean;
   readonly source: SourceRef;
 }
 

@@ -1,4 +1,13 @@
-import type { BindAddress, Descriptor, Literal, Pattern, ProtocolTraits, ReplicaAddress } from '../../compiler/contracts/index.ts';
+import type {
+  BindAddress,
+  Descriptor,
+  Effect,
+  JsonSchema,
+  Literal,
+  Pattern,
+  ProtocolTraits,
+  ReplicaAddress,
+} from '../../compiler/contracts/index.ts';
 
 /** What travels beside the body of every message, whatever the protocol. */
 export interface CallMeta {
@@ -18,6 +27,8 @@ export interface CallMeta {
   readonly topic?: { readonly name: string; readonly conversation: string; readonly sequence: number };
   /** Instance that took the request from its user; completion messages go back there. */
   readonly origin?: string;
+  /** Answers to earlier `inputRequired` of this session, by the id of the request. JSON. */
+  readonly resume?: { readonly [inputRequest: string]: unknown };
   /** Runtime-internal data, e.g. graph state bookkeeping. JSON. */
   readonly extra?: { readonly [key: string]: unknown };
 }
@@ -61,8 +72,36 @@ export interface Connection {
   call(call: OutgoingCall): Promise<unknown>;
   /** Yields chunks; the generator's return value is the final output. */
   stream(call: OutgoingCall): AsyncGenerator<unknown, unknown>;
+  /** The tools a tool server offers at this moment; absent where the protocol has no such question. Rejects with a CallError. */
+  discover?(target: string, signal: AbortSignal): Promise<readonly ServedTool[]>;
   close(): Promise<void>;
 }
+
+/** One tool as its server describes it. */
+export interface ServedTool {
+  readonly name: string;
+  readonly description: string;
+  readonly input: JsonSchema;
+  readonly output?: JsonSchema;
+  /** From what the server says of it (MCP annotations); `sideEffect` when it says nothing. */
+  readonly effect: Effect;
+}
+
+/** A component of the listening unit, for protocols that introduce what they serve to strangers (cards, tool lists). */
+export interface ServedComponent {
+  readonly name: string;
+  readonly kind: 'agent' | 'toolServer';
+  readonly description: string;
+  /** Of an agent. */
+  readonly input: JsonSchema;
+  readonly output: JsonSchema;
+  readonly streams: boolean;
+  /** Of a tool server. */
+  readonly tools: readonly ServedTool[];
+}
+
+/** `CallMeta.from` of a call by somebody who is not part of this deployment. */
+export const stranger = 'stranger';
 
 export interface Listener {
   readonly at: BindAddress;
@@ -73,8 +112,11 @@ export interface Listener {
 export type ProtocolOptions = { readonly [option: string]: Literal };
 
 export interface Protocol {
-  /** Called once per listening address, before any connect. */
-  listen(at: BindAddress, handler: CallHandler, options: ProtocolOptions): Promise<Listener>;
+  /**
+   * Called once per listening address, before any connect. `served`: the components calls may be for; the unit says them
+   * anew each time it is asked, since discovered tools come and go.
+   */
+  listen(at: BindAddress, handler: CallHandler, options: ProtocolOptions, served?: () => readonly ServedComponent[]): Promise<Listener>;
   /** Called once per callee replica and process. Must not throw when the peer is not up yet. */
   connect(to: ReplicaAddress, options: ProtocolOptions): Connection;
   /** What the target should bind for these options: a TCP port or a unix socket. */

@@ -40,6 +40,7 @@ const statusOf: { readonly [code in CallErrorCode]: status } = {
   overloaded: status.RESOURCE_EXHAUSTED,
   unavailable: status.UNAVAILABLE,
   deadline: status.DEADLINE_EXCEEDED,
+  inputRequired: status.FAILED_PRECONDITION,
   cancelled: status.CANCELLED,
 };
 

@@ -53,6 +53,7 @@ export function encodeMeta(meta: CallMeta): EncodedMeta {
     trace: leftOver,
     topic: meta.topic,
     origin: meta.origin,
+    resume: meta.resume,
     extra: meta.extra,
   }).replace(nonAscii, escaped);
   if (json.length <= headerLimitBytes) {
@@ -87,7 +88,7 @@ export function decodeMeta(header: (name: string) => string | undefined, prefix:
     throw invalidError(`header ${callHeader} is not JSON`, error);
   }
   if (typeof fields !== 'object' || fields === null) throw invalidError(`header ${callHeader} is not an object`);
-  const { requestId, sessionId, from, channel, remainingMs, attempt, requestClass, origin, topic, extra } = fields;
+  const { requestId, sessionId, from, channel, remainingMs, attempt, requestClass, origin, topic, resume, extra } = fields;
   if (
     typeof requestId !== 'string' ||
     typeof sessionId !== 'string' ||
@@ -103,6 +104,7 @@ export function decodeMeta(header: (name: string) => string | undefined, prefix:
   if (typeof requestClass === 'string') meta.requestClass = requestClass;
   if (typeof origin === 'string') meta.origin = origin;
   if (topic !== undefined) meta.topic = topicOf(topic);
+  if (typeof resume === 'object' && resume !== null) meta.resume = resume as NonNullable<CallMeta['resume']>;
   if (typeof extra === 'object' && extra !== null) meta.extra = extra as NonNullable<CallMeta['extra']>;
   return meta;
 }
