@@ -136,4 +136,10 @@ function decode(call: OutgoingCall, bytes: Buffer, start: number): unknown {
   }
 }
 
-const deadlineOf = (call: OutgoingCall) => Date.now() + Math.min(call.meta.remainingMs, maxRemainingMs);
+/**
+ * Both ends watch the deadline with clocks of their own and say what happened; gRPC's own comes after, for a call that
+ * both have lost sight of. At the same moment it would cut the line before the callee could tell a deadline from a caller
+ * that went away.
+ */
+const deadlineOf = (call: OutgoingCall) => Date.now() + Math.min(call.meta.remainingMs + backstopMs, maxRemainingMs);
+const backstopMs = 1_000;
