@@ -57,6 +57,17 @@ export interface AgentContext<Calls extends AgentRef = AgentRef, Topics extends 
   publish<T extends Topics>(topic: T, message: z.input<T['message']>): Promise<void>;
   /** Runs a tool, here or on its server; needs `tools`. */
   tool<T extends ToolRef>(tool: T, input: z.input<T['input']>): Promise<z.output<T['output']>>;
+  /**
+   * Asks a person and gives back the answer. Where there is none yet, it rejects with a CallError `inputRequired`, which ends
+   * the turn and every caller's up to the user: nothing stays open while a person thinks. The request then comes again from
+   * its start, with the answer, so **code before a pause runs again**: keep side effects behind it, or make them repeatable.
+   *
+   * `prompt` is what the person is shown, any JSON. The answer is whatever JSON they gave: check it. Without `id` a pause
+   * is known by the agent, its input and its place among the turn's pauses; with one, by that alone.
+   */
+  pause(prompt: unknown, id?: string): Promise<unknown>;
+  /** Answers that people gave to earlier pauses of this request, by id; empty before the first. */
+  readonly resume: { readonly [id: string]: unknown };
   /** State of this agent in the present session; needs `usesSession`. */
   readonly session: KeyValue;
   /** Shared state of the application; needs `blackboards`. */

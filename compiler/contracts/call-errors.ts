@@ -43,6 +43,18 @@ export interface InputRequest {
   readonly prompt: unknown;
 }
 
+/** Body of the ingress's answer 428, and the `error` of a stream that ends with a pause: all a client needs to go on. */
+export interface PausedAnswer extends CallErrorValue {
+  readonly code: 'inputRequired';
+  readonly details: InputRequest;
+  /** To be sent back as the request's session, id and trace context (the last only where the request is traced). */
+  readonly session: string;
+  readonly request: string;
+  readonly traceparent?: string;
+  /** When the question was asked, epoch milliseconds of the server; echoed, so that the wait is seen in the trace. */
+  readonly pausedAtMs: number;
+}
+
 export class CallError extends Error {
   readonly value: CallErrorValue;
   constructor(value: CallErrorValue, options?: { cause?: unknown }) {

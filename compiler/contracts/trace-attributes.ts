@@ -45,6 +45,7 @@ export const attr = {
   step: 'dmas.graph.step',
   topic: 'dmas.topic',
   outcome: 'dmas.ingress.outcome', // ok or a CallErrorCode
+  paused: 'dmas.paused', // id of the question to a person that ended the span; its status stays unset
 } as const;
 
 /**
@@ -55,6 +56,8 @@ export const attr = {
  * - `call <component>` (CLIENT, or PRODUCER for send and publish): a hop seen by the caller, one span per attempt
  * - `serve <component>` (SERVER, or CONSUMER): the same hop seen by the callee; absent in-process
  * - `chat <model>` (CLIENT): one model call
+ * - `human wait` (INTERNAL): from a pause to the request that brought the answer; a child of the `ingress` span that ended
+ *   with the question. The `ingress` span of the answer is a child of the same, so one request stays one trace
  */
 export const spanName = {
   ingress: () => 'ingress',
@@ -63,4 +66,5 @@ export const spanName = {
   call: (component: string) => `call ${component}`,
   serve: (component: string) => `serve ${component}`,
   chat: (model: string) => `chat ${model}`,
+  humanWait: () => 'human wait',
 } as const;

@@ -2,7 +2,7 @@ import { attr } from '../../compiler/contracts/trace-attributes.ts';
 import type { SpanRecord } from '../../compiler/contracts/traces.ts';
 
 /** What a span stands for (see `spanName` in the contracts). Everything else, e.g. spans of user code, is `other`. */
-export type SpanRole = 'ingress' | 'call' | 'serve' | 'agent' | 'tool' | 'chat' | 'other';
+export type SpanRole = 'ingress' | 'call' | 'serve' | 'agent' | 'tool' | 'chat' | 'human' | 'other';
 
 export interface TraceNode {
   readonly span: SpanRecord;

@@ -1,6 +1,6 @@
 import type { RequestSkeleton, SkeletonCall, SkeletonPhase, SkeletonVisit } from '../../compiler/contracts/profile.ts';
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
-import { amount, label } from './node.ts';
+import { amount, label, type TraceNode } from './node.ts';
 import type { RequestTrace } from './tree.ts';
 import { patternOf, type Visit, type VisitCall } from './visits.ts';
 
@@ -13,6 +13,24 @@ export type OwnTime = (visit: Visit) => { readonly selfMs: number; readonly cpuM
  */
 export function skeletonOf(trace: RequestTrace, visits: readonly Visit[], entry: string, ownTime: OwnTime): RequestSkeleton | null {
   const entries = visits.filter((visit) => visit.turn || visit.calls.length > 0);
+  // Before and after a pause for a person the entry works anew; in between nobody works.
+  const stretches = [...new Set(entries.map((visit) => ingressOf(visit.call)))];
+  const [root, ...others] = stretches.flatMap((stretch) => {
+    const mine = entries.filter((visit) => ingressOf(visit.call) === stretch);
+    return entrySkeleton(mine, entry, ownTime) ?? [];
+  });
+  if (!root) return null;
+  const phases = [root, ...others].flatMap((each) => each.phases);
+  return { requestClass: trace.requestClass, measuredMs: trace.root.span.durationMs, root: { ...root, phases } };
+}
+
+function ingressOf(node: TraceNode): TraceNode {
+  let at = node;
+  while (at.role !== 'ingress' && at.parent !== null) at = at.parent;
+  return at;
+}
+
+function entrySkeleton(entries: readonly Visit[], entry: string, ownTime: OwnTime): SkeletonVisit | null {
   const first = entries.find((visit) => visit.component === entry) ?? entries[0];
   if (!first) return null;
   const root = visitSkeleton(first, ownTime);
@@ -20,7 +38,7 @@ export function skeletonOf(trace: RequestTrace, visits: readonly Visit[], entry:
   const [opening, ...rest] = root.phases;
   const phases =
     others.length === 0 || !opening ? root.phases : [{ selfMs: 0, cpuMs: 0, calls: others } satisfies SkeletonPhase, opening, ...rest];
-  return { requestClass: trace.requestClass, measuredMs: trace.root.span.durationMs, root: { ...root, phases } };
+  return { ...root, phases };
 }
 
 /**

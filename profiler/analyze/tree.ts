@@ -1,7 +1,8 @@
-import { attr } from '../../compiler/contracts/trace-attributes.ts';
+import { attr, spanName } from '../../compiler/contracts/trace-attributes.ts';
 import type { SpanRecord } from '../../compiler/contracts/traces.ts';
 import { alignClocks } from './clocks.ts';
 import type { Mutable, SpanRole, TraceNode } from './node.ts';
+import { closePauses } from './pauses.ts';
 import { followCompletion, settleJoins } from './repair.ts';
 
 export interface RequestTrace {
@@ -72,6 +73,7 @@ function buildTree(spans: ReadonlyMap<string, SpanRecord>): RequestTrace | null 
   const inOrder = () => {
     for (const node of all) node.children.sort((a, b) => a.startMs - b.startMs);
   };
+  closePauses(root);
   inOrder();
   alignClocks(root);
   inOrder();
@@ -95,5 +97,6 @@ function roleOf(span: SpanRecord): SpanRole {
   if (name.startsWith('invoke_agent ')) return 'agent';
   if (name.startsWith('execute_tool ')) return 'tool';
   if (name.startsWith('chat ')) return 'chat';
+  if (name === spanName.humanWait()) return 'human';
   return 'other';
 }

@@ -30,7 +30,7 @@ export function waterfall(trace: RequestTrace, configurationId: string): Waterfa
       label: labelOf(node),
       kind: kindOf(node),
       startMs: node.startMs - origin,
-      durationMs: node.span.durationMs,
+      durationMs: node.role === 'human' ? 0 : node.span.durationMs,
       critical: critical.has(node) || (serve !== undefined && critical.has(serve)),
       detail: detailOf(node),
     };
@@ -91,6 +91,7 @@ function kindOf(node: TraceNode): Row['kind'] {
 }
 
 function detailOf(node: TraceNode): string {
+  if (node.role === 'human') return `${(node.span.durationMs / 1000).toFixed(1)} s of a person, left out of all times`;
   const failed = node.span.ok ? [] : [`failed: ${label(node, attr.errorType) ?? 'error'}`];
   if (node.role === 'chat') {
     const cached = amount(node, attr.tokensCached);

@@ -57,4 +57,5 @@ export const ingressHeaders = {
   block: 'x-dmas-block',
   deadlineMs: 'x-dmas-deadline-ms',
   request: 'x-dmas-request',
+  resume: 'x-dmas-resume',
 } as const;

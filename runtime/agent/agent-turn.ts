@@ -5,6 +5,7 @@ import { attr, spanName } from '../../compiler/contracts/trace-attributes.ts';
 import type { Delivery } from './delivery.ts';
 import { type Component, escaped } from './dispatch.ts';
 import { requireJson } from './json-safe.ts';
+import { type Pause, pausesOf } from './pause.ts';
 import type { Runtime } from './runtime.ts';
 import { check } from './schema-check.ts';
 import type { Scope } from './scope.ts';
@@ -18,6 +19,8 @@ export interface AgentTurn {
   readonly scope: Scope;
   /** Present when the caller asked for a stream. */
   readonly emit: ((chunk: unknown) => void) | undefined;
+  /** See `AgentContext.pause`. */
+  readonly pause: Pause;
 }
 
 /** Default of `PlacementHints.concurrency`. */
@@ -41,7 +44,11 @@ async function runAgent(runtime: Runtime, ref: AgentRef, handle: AgentHandler, d
   try {
     const input = check(ref.input, delivery.body, ref.name, 'input');
     const trace = span?.trace ?? scope.trace;
-    const turn: AgentTurn = { scope: { ...scope, ancestors: [...scope.ancestors, ref.name], trace }, emit: emitter(ref, delivery) };
+    const turn: AgentTurn = {
+      scope: { ...scope, ancestors: [...scope.ancestors, ref.name], trace },
+      emit: emitter(ref, delivery),
+      pause: pausesOf(ref.name, delivery),
+    };
     const raw = await tracing.within(span, () => handle(input, turn));
     return answerOf(ref, delivery, raw);
   } catch (thrown) {

@@ -51,6 +51,8 @@ export function createContext(runtime: Runtime, agent: string, declared: Declare
       require(declared.tools, ref.name, agent, 'tools');
       return useTool(runtime, agent, ref, input, scopeHere()) as never;
     },
+    pause: (prompt, id) => turn.pause(prompt, id),
+    resume: turn.scope.resume ?? {},
     get session() {
       if (!declared.session) throw undeclared(agent, 'session state', 'usesSession');
       session ??= runtime.state.session(agent, turn.scope.sessionId);

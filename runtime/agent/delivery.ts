@@ -84,6 +84,7 @@ export function encodeMeta(delivery: Delivery, attempt: number, trace: CallMeta[
     extra: extra as { readonly [key: string]: unknown },
     ...(scope.requestClass === undefined ? {} : { requestClass: scope.requestClass }),
     ...(scope.origin === undefined ? {} : { origin: scope.origin }),
+    ...(scope.resume === undefined ? {} : { resume: scope.resume }),
     ...(topic === undefined ? {} : { topic: { name: topic.name, conversation: topic.conversation, sequence: topic.sequence } }),
   };
 }

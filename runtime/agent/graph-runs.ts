@@ -152,7 +152,9 @@ export class GraphRuns {
         const message = `graph ${token.graph}: the branch ${to} of the fork at ${from} ended before the join at ${missed.owner}`;
         throw new CallError({ code: 'failed', message, component: from });
       } catch (error) {
-        own.abort(new CallError({ code: 'cancelled', message: `another branch of the fork at ${from} failed` }));
+        const paused = error instanceof CallError && error.code === 'inputRequired';
+        // Branches that wait for this one at a join wait in vain until the answer comes, with a new run.
+        own.abort(paused ? error : new CallError({ code: 'cancelled', message: `another branch of the fork at ${from} failed` }));
         throw error;
       }
     });
@@ -220,7 +222,11 @@ function ended({ token, body }: Path): GraphReply {
 /** What a fork makes of its branches' replies. */
 function gathered(path: Path, results: readonly PromiseSettledResult<GraphReply>[]): GraphReply {
   const errors = results.flatMap((result) => (result.status === 'rejected' ? [toCallError(result.reason)] : []));
-  const error = errors.find(({ code }) => code !== 'cancelled') ?? errors[0];
+  // A failure before a question: the answer to it would be of no use.
+  const error =
+    errors.find(({ code }) => code !== 'cancelled' && code !== 'inputRequired') ??
+    errors.find(({ code }) => code === 'inputRequired') ??
+    errors[0];
   if (error !== undefined) throw error;
   const replies = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   const level = path.token.forks.length;

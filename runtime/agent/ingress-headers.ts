@@ -5,6 +5,7 @@ export const ingressHeaders = {
   block: 'x-dmas-block',
   deadlineMs: 'x-dmas-deadline-ms',
   request: 'x-dmas-request',
+  resume: 'x-dmas-resume',
 } as const;
 
 /** On an error answer: no handler began, so the request may go to another replica. For gateways, which stream bodies through. */

@@ -1,23 +1,30 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SpanKind } from '@opentelemetry/api';
-import { CallError, toCallError } from '../../compiler/contracts/call-errors.ts';
+import { CallError, type CallErrorValue, type InputRequest, type PausedAnswer, toCallError } from '../../compiler/contracts/call-errors.ts';
 import { attr, spanName } from '../../compiler/contracts/trace-attributes.ts';
 import { ownCancellation } from './cancellation.ts';
+import { epochMs } from './clock.ts';
 import type { Delivery } from './delivery.ts';
+import { isRecord } from './graph-shape.ts';
 import { sampledAt } from './hashing.ts';
 import { hop } from './hop.ts';
 import { parseJson, readBody, sendError, sendJson } from './http-server.ts';
 import { ingressHeaders, neverStartedHeader } from './ingress-headers.ts';
 import { ingressComponent } from './program.ts';
 import type { Runtime } from './runtime.ts';
-import { emptyClock, type Scope } from './scope.ts';
-import { endSpan } from './tracing.ts';
+import { emptyClock, type Resume, type Scope } from './scope.ts';
+import { endSpan, type TraceHeaders } from './tracing.ts';
 
 /**
  * Where users' requests enter. `POST /` with the input as JSON answers with the output as JSON, or with
  * `accept: text/event-stream` with events `{"chunk":…}` and a last `{"output":…}` or `{"error":…}`. Errors have the status
  * of their code and a CallErrorValue as body. Sampling is decided here and nowhere else.
+ *
+ * A request that needs a person's answer ends with 428 and a `PausedAnswer`. The client goes on with a request that has the
+ * header `x-dmas-resume: 1`, the session, request id and `traceparent` of that answer, and the body
+ * `{"input":…,"resume":{"<id of the question>":…},"pausedAtMs":…}`: the same input, and all answers so far. Nothing is
+ * remembered here in between.
  */
 export class Ingress {
   readonly #runtime: Runtime;
@@ -61,11 +68,8 @@ export class Ingress {
     const header = (name: string) => request.headers[name] as string | undefined;
     const requestId = header(ingressHeaders.request) ?? randomUUID();
     const identity = { [ingressHeaders.request]: requestId };
-    const span = tracing.start(
-      tracing.decide(traceHeaders(request), sampledAt(requestId, this.#samplingRatio)),
-      spanName.ingress(),
-      SpanKind.SERVER,
-    );
+    const asked = tracing.decide(traceHeaders(request), sampledAt(requestId, this.#samplingRatio));
+    const span = tracing.start(asked, spanName.ingress(), SpanKind.SERVER);
     const sessionId = header(ingressHeaders.session) ?? requestId;
     const requestClass = header(ingressHeaders.class);
     span?.span.setAttributes({
@@ -86,7 +90,9 @@ export class Ingress {
     const streams = header('accept')?.includes('text/event-stream') === true;
     try {
       if (refused) throw new CallError({ code: 'unavailable', message: 'the unit is shutting down', neverStarted: true });
-      const body = parseJson(await readBody(request));
+      const sent = parseJson(await readBody(request));
+      const { input: body, resume, pausedAtMs } = header(ingressHeaders.resume) === undefined ? fresh(sent) : followUp(sent);
+      if (pausedAtMs !== undefined) tracing.past(asked, spanName.humanWait(), pausedAtMs);
       const scope: Scope = {
         requestId,
         requestClass,
@@ -96,6 +102,7 @@ export class Ingress {
         ancestors: [],
         trace: span?.trace ?? { context: undefined, headers: traceHeaders(request) },
         clock: emptyClock,
+        ...(resume === undefined ? {} : { resume }),
       };
       const emit = streams ? (chunk: unknown) => sendEvent(response, identity, { chunk }) : undefined;
       const output = await this.#enter(body, scope, emit);
@@ -103,8 +110,10 @@ export class Ingress {
       else sendJson(response, 200, output, identity);
     } catch (thrown) {
       failure = toCallError(thrown);
-      if (response.headersSent) endEvents(response, identity, { error: failure.value });
-      else sendError(response, failure.value, failure.value.neverStarted ? { ...identity, [neverStartedHeader]: '1' } : identity);
+      const trace = span === undefined ? {} : tracing.inject(span.trace);
+      const value = failure.code === 'inputRequired' ? pausedAnswer(failure.value, sessionId, requestId, trace) : failure.value;
+      if (response.headersSent) endEvents(response, identity, { error: value });
+      else sendError(response, value, failure.value.neverStarted ? { ...identity, [neverStartedHeader]: '1' } : identity);
       if (!request.complete) request.resume();
     } finally {
       own.close();
@@ -147,6 +156,32 @@ export class Ingress {
     const { deadlineMs } = this.#runtime.program.ingress;
     return asked > 0 ? Math.min(asked, deadlineMs) : deadlineMs;
   }
+}
+
+interface Entered {
+  readonly input: unknown;
+  readonly resume?: Resume;
+  /** Epoch milliseconds. */
+  readonly pausedAtMs?: number;
+}
+
+const fresh = (input: unknown): Entered => ({ input });
+
+/** @throws CallError `invalid` */
+function followUp(body: unknown): Entered {
+  const { input, resume, pausedAtMs } = isRecord(body) ? body : {};
+  if (!isRecord(resume)) {
+    const message = `with ${ingressHeaders.resume} the body is {"input":…,"resume":{"<id of the question>":<answer>}}`;
+    throw new CallError({ code: 'invalid', message });
+  }
+  // A clock that went back would make a span of negative length.
+  const past = typeof pausedAtMs === 'number' && pausedAtMs > 0 && pausedAtMs <= epochMs() ? { pausedAtMs } : {};
+  return { input, resume, ...past };
+}
+
+function pausedAnswer(value: CallErrorValue, session: string, request: string, { traceparent }: TraceHeaders): PausedAnswer {
+  const trace = traceparent === undefined ? {} : { traceparent };
+  return { ...value, code: 'inputRequired', details: value.details as InputRequest, session, request, ...trace, pausedAtMs: epochMs() };
 }
 
 function traceHeaders(request: IncomingMessage): { [header: string]: string } {

@@ -10,7 +10,7 @@ import { CallError } from '../../compiler/contracts/call-errors.ts';
  *
  * @throws CallError `invalid` naming the place of the first value that is not JSON.
  */
-export function requireJson(value: unknown, component: string, what: 'input' | 'output' | 'message' | 'chunk' | 'state'): void {
+export function requireJson(value: unknown, component: string, what: 'input' | 'output' | 'message' | 'chunk' | 'state' | 'prompt'): void {
   const fault = findFault(value, 0);
   if (fault === undefined) return;
   const place = fault.path.length === 0 ? '' : ` at ${fault.path.reverse().join('.')}`;

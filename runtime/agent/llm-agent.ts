@@ -61,7 +61,9 @@ async function converse(
     if (last || reply.toolCalls.length === 0) return finalText(ref, reply);
     messages.push({ role: 'assistant', content: reply.text, toolCalls: reply.toolCalls });
     // All at once; results stand in the order the model asked for them, not in the order they came.
-    messages.push(...(await Promise.all(reply.toolCalls.map((call) => runCall(runtime, offers, call, turn)))));
+    const results = await Promise.allSettled(reply.toolCalls.map((call) => runCall(runtime, offers, call, turn)));
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+    messages.push(...results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])));
   }
 }
 
@@ -88,7 +90,10 @@ function finalText(ref: AgentRef, reply: ChatReply): string {
   });
 }
 
-/** A call that fails becomes a text the model can read, and the agent goes on with the rest; only the end of the request ends it. */
+/**
+ * A call that fails becomes a text the model can read, and the agent goes on with the rest. Only the end of the request
+ * ends it, and a pause: its question is for a person, not for the model.
+ */
 async function runCall(runtime: Runtime, offers: ReadonlyMap<string, Offer>, call: ToolCall, turn: AgentTurn): Promise<ChatMessage> {
   const message = (content: string): ChatMessage => ({ role: 'tool', toolCallId: call.id, content });
   const offer = offers.get(call.name);
@@ -98,7 +103,7 @@ async function runCall(runtime: Runtime, offers: ReadonlyMap<string, Offer>, cal
     return message(typeof result === 'string' ? result : JSON.stringify(result));
   } catch (thrown) {
     const error = toCallError(thrown);
-    if (turn.scope.cancellation.aborted) throw error;
+    if (turn.scope.cancellation.aborted || error.code === 'inputRequired') throw error;
     return message(errorText(error.value));
   }
 }

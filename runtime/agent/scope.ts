@@ -15,7 +15,11 @@ export interface Scope {
   readonly trace: TraceScope;
   /** Topic messages that happened before (see topics.ts). */
   readonly clock: Clock;
+  /** Answers of people to earlier pauses of this request, by id of the pause. */
+  readonly resume?: Resume;
 }
+
+export type Resume = { readonly [inputRequest: string]: unknown };
 
 /** Last sequence number known per `topic|publisher instance`. */
 export type Clock = { readonly [source: string]: number };

@@ -61,6 +61,7 @@ function deliveryOf(
       ancestors: call.pattern === 'send' || call.pattern === 'publish' ? [] : ancestors,
       trace,
       clock,
+      ...(meta.resume === undefined ? {} : { resume: meta.resume }),
     },
     ...(call.pattern === 'stream' ? { emit } : {}),
     ...parts,

@@ -6,7 +6,7 @@ import {
   propagation,
   ROOT_CONTEXT,
   type Span,
-  type SpanKind,
+  SpanKind,
   SpanStatusCode,
   TraceFlags,
   type Tracer,
@@ -16,7 +16,7 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, NodeTracerProvider, type Sampler, SamplingDecision, type SpanProcessor } from '@opentelemetry/sdk-trace-node';
 import type { ProcessBinding } from '../../compiler/contracts/binding.ts';
-import type { CallError } from '../../compiler/contracts/call-errors.ts';
+import type { CallError, InputRequest } from '../../compiler/contracts/call-errors.ts';
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
 import { epochMs } from './clock.ts';
 import { TurnContextManager } from './context-manager.ts';
@@ -100,6 +100,13 @@ export class Tracing {
     return { span, trace: { context, headers: parent.headers } };
   }
 
+  /** A span of something that is over now: `sinceMs` is its start, epoch milliseconds. */
+  past(parent: TraceScope, name: string, sinceMs: number): void {
+    // Without a parent it would be a trace of its own.
+    if (parent.context === undefined || trace.getSpanContext(parent.context) === undefined) return;
+    this.#tracer.startSpan(name, { kind: SpanKind.INTERNAL, startTime: sinceMs }, parent.context).end(epochMs());
+  }
+
   /** Runs user code inside a span, so that its own spans and baggage are seen. */
   within<T>(active: ActiveSpan | undefined, work: () => Promise<T>): Promise<T> {
     const context = active?.trace.context;
@@ -138,7 +145,10 @@ export class Tracing {
 export function endSpan(active: ActiveSpan | undefined, error?: CallError, attributes?: Attributes): void {
   if (active === undefined) return;
   if (attributes !== undefined) active.span.setAttributes(attributes);
-  if (error !== undefined) {
+  if (error?.code === 'inputRequired') {
+    // Nothing went wrong: somebody is asked, and the request goes on with the answer.
+    active.span.setAttribute(attr.paused, (error.value.details as InputRequest | undefined)?.id ?? '');
+  } else if (error !== undefined) {
     active.span.setAttribute(attr.errorType, error.code);
     active.span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
   }

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type BindAddress, CallError, type CallErrorCode, callErrorCodes, type Pattern } from '../../compiler/contracts/index.ts';
+import {
+  type BindAddress,
+  CallError,
+  type CallErrorCode,
+  callErrorCodes,
+  type InputRequest,
+  type Pattern,
+} from '../../compiler/contracts/index.ts';
 import type {
   CallHandler,
   CallMeta,
@@ -188,6 +195,7 @@ export function protocolSuite(
         },
         topic: { name: 'drafts/ü', conversation: 'c 1', sequence: 7 },
         origin: 'unit-a/0#1',
+        resume: { 'reviewer.0a1b2c3d.1': { approved: true, note: 'schön ✓' }, other: null },
         extra: { step: 3, path: ['a', 'ß'], nested: { deep: [null, true] } },
       };
 
@@ -249,6 +257,24 @@ export function protocolSuite(
         expect((await callError(connection.call(call(null, { pattern: 'send' })))).value).toEqual(value);
         expect((await callError(collect(connection.stream(call(null, { pattern: 'stream' }))))).value).toEqual(value);
         expect((await callError(collect(connection.stream(call('after a chunk', { pattern: 'stream' }))))).value).toEqual(value);
+      });
+
+      it('a question to a person arrives whole, and its answer with the next call', async () => {
+        const details: InputRequest = { id: 'q ü/1', component: 'deep', prompt: { text: 'Approve?', choices: ['yes', null, { no: [1] }] } };
+        handler = async (incoming) => {
+          const { resume } = incoming.meta;
+          if (resume !== undefined && Object.hasOwn(resume, details.id)) return resume[details.id];
+          throw new CallError({ code: 'inputRequired', message: 'deep waits for an answer', component: 'deep', details });
+        };
+        const { connection } = await start();
+        for (const pattern of ['request', 'stream'] as const) {
+          const ask = (resume?: CallMeta['resume']) => {
+            const outgoing = call(null, { pattern, meta: resume === undefined ? plainMeta : { ...plainMeta, resume } });
+            return pattern === 'stream' ? collect(connection.stream(outgoing)).then(({ output }) => output) : connection.call(outgoing);
+          };
+          expect((await callError(ask())).value).toMatchObject({ code: 'inputRequired', component: 'deep', details });
+          for (const answer of [{ approved: true }, null, false, ['ü']]) expect(await ask({ [details.id]: answer })).toEqual(answer);
+        }
       });
 
       it.each([
