@@ -7,7 +7,7 @@ const remedies: { readonly [fault in BlockFault]: string } = {
   'driver-lag': 'The load driver could not keep up: lower the rate or free a core for it.',
   'load-not-delivered': 'The application could not take the load offered: lower the rate or allow more replicas.',
   'component-missing': 'A component sent no spans: check that it is reached by the inputs and that nothing drops its traces.',
-  errors: 'Look at the logs of the units in the run folder.',
+  errors: 'Look at the logs of the units in the run folder; where requests paused, give their class replies under humans.',
   'no-samples': 'Lengthen workload.duration or raise the rate.',
   'broken-traces': 'Spans were lost: lower the sampling or the rate.',
   'replay-misses': 'Record again with the present inputs.',

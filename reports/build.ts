@@ -13,6 +13,7 @@ import {
 import { meanOver } from '../profiler/stats/limits.ts';
 import { metricOf } from '../profiler/stats/metrics.ts';
 import type { Scenario } from '../scenarios/schema.ts';
+import { humanTime } from './build-human.ts';
 import { buildTrials, type TrialSource } from './build-trials.ts';
 import { warningsOf } from './build-warnings.ts';
 import { whereItGoes } from './build-where.ts';
@@ -54,6 +55,7 @@ export function buildReport(input: ReportInput): Report {
   const sources = trialSources(study);
   const trials = buildTrials(sources, input);
   const verdict = buildVerdict(input, trials);
+  const human = humanTime([...study.blocks.values()].filter((block) => block.purpose !== 'capacity'));
   return {
     schemaVersion: 1,
     toolVersion: started?.toolVersion ?? input.toolVersion,
@@ -84,6 +86,7 @@ export function buildReport(input: ReportInput): Report {
     capacity: capacityOf(study),
     whereItGoes: profile && whereItGoes(profile, scenario.config.prices),
     traces: profile?.traces ?? null,
+    ...(human.length === 0 ? {} : { human }),
     trials,
     front: front(trials),
     search: lastOf(study, 'searched')?.certificate ?? null,

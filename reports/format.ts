@@ -1,4 +1,5 @@
 import type { Estimate } from '../compiler/contracts/index.ts';
+import type { ReportHuman } from './report.ts';
 
 /** Numbers as people read them, in reports. */
 export function ms(value: number | null | undefined): string {
@@ -53,3 +54,7 @@ export function interval(estimate: Estimate, show: (value: number) => string): s
 export function withInterval(estimate: Estimate | null, show: (value: number) => string): string {
   return estimate === null ? '–' : `${show(estimate.point)} ${interval(estimate, show)}`.trimEnd();
 }
+
+/** One sentence per class, for every view. */
+export const humanSentence = ({ requestClass, answered, requests, pauses, meanMs, maxMs }: ReportHuman): string =>
+  `People were asked ${pauses} times in ${requests} of ${answered} requests of ${requestClass}; they took ${ms(meanMs)} per such request on average, ${ms(maxMs)} at most, as scripted. No latency counts it.`;

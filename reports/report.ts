@@ -54,6 +54,8 @@ export interface Report {
   } | null;
   readonly whereItGoes: WhereItGoes | null;
   readonly traces: TraceQuality | null;
+  /** Per request class in which people were asked; absent where nobody was. */
+  readonly human?: readonly ReportHuman[];
   readonly trials: readonly ReportTrial[];
   /** Configuration ids on the cost/latency front, cheapest first. */
   readonly front: readonly string[];
@@ -175,6 +177,18 @@ export interface Waterfall {
     readonly critical: boolean;
     readonly detail: string;
   }[];
+}
+
+/** Time people took, as scripted in the workload; apart from every latency. */
+export interface ReportHuman {
+  readonly requestClass: string;
+  /** Right answers of the class; those that had paused; how often they had. */
+  readonly answered: number;
+  readonly requests: number;
+  readonly pauses: number;
+  /** Per request that paused. */
+  readonly meanMs: number;
+  readonly maxMs: number;
 }
 
 export interface ReportWarning {

@@ -112,6 +112,11 @@ export function checkScenario(scenario: Scenario, workflow: Workflow, words: Kno
     contradiction('search.maxUnits', `maxUnits ${search.maxUnits} leaves no room for the components that must be apart`, 'raise maxUnits');
   }
 
+  for (const [name, { humans = [] }] of Object.entries(config.workload.classes)) {
+    for (const [index, { component: asking }] of humans.entries())
+      if (asking !== undefined) component(`workload.classes.${name}.humans.${index}.component`, asking);
+  }
+
   config.workload.allowSideEffects.forEach((name, index) => {
     const tools = workflow.tools.filter((tool) => tool.effect === 'sideEffect').map((tool) => tool.name);
     expectWord('DMAS_CFG_UNKNOWN_AGENT', `workload.allowSideEffects.${index}`, 'tool with side effects', name, tools);

@@ -36,6 +36,13 @@ const arrivals = z.discriminatedUnion('process', [
   }),
 ]);
 
+const scriptedReply = z.strictObject({
+  component: name.optional().meta({ description: 'The agent that asks; default: any' }),
+  prompt: z.string().optional().meta({ description: 'Text the question must contain, or its JSON; default: any question' }),
+  reply: z.json().meta({ description: 'What the person answers: any JSON' }),
+  after: duration.default(0).meta({ description: 'How long a person takes' }),
+});
+
 const requestClass = z.strictObject({
   inputs: z
     .union([z.string(), z.array(z.json()).min(1)])
@@ -49,6 +56,14 @@ const requestClass = z.strictObject({
     .positive()
     .optional()
     .meta({ description: 'Spread requests over this many sessions; default: each request is its own' }),
+  humans: z.array(scriptedReply).optional().meta({
+    description:
+      'What people answer where an agent pauses; the first that fits. A request whose question none fits is *incomplete*. See [workflow.md](workflow.md#people)',
+  }),
+  humanWait: duration.default(0).meta({
+    description:
+      'Most of each `after` that is really waited; the rest is only added to the human time. 0 waits for nobody, a long one plays every delay out',
+  }),
   expect: z
     .string()
     .optional()
@@ -69,12 +84,12 @@ const channelChoice = z
 const metric = z
   .string()
   .regex(
-    /^(cost|cpu|throughput|completion|errorRate|(latency|firstToken|gap)\.(mean|p50|p90|p95|p99))$/,
+    /^(cost|cpu|throughput|completion|errorRate|(latency|elapsed|firstToken|gap)\.(mean|p50|p90|p95|p99))$/,
     'a metric such as cost or latency.p95',
   )
   .meta({
     description:
-      'cost (USD per 1000 requests), cpu (CPU-seconds per request), latency.p95, firstToken.p95, gap.p95, throughput, completion, errorRate',
+      'cost (USD per 1000 requests), cpu (CPU-seconds per request), latency.p95, elapsed.p95 (with the time people took), firstToken.p95, gap.p95, throughput, completion, errorRate',
   });
 
 const slo = z.strictObject({
@@ -83,6 +98,16 @@ const slo = z.strictObject({
   max: z.union([z.number(), duration]).optional().meta({ description: 'Upper limit: a duration for times, a number or share otherwise' }),
   min: z.number().optional(),
 });
+
+/** The same objective with the time people took in every latency of it. */
+function withHuman<T extends { readonly minimize: string[]; readonly slo: { readonly metric: string }[] }>(objective: T): T {
+  const elapsed = (name: string) => name.replace(/^latency\./, 'elapsed.');
+  return {
+    ...objective,
+    minimize: objective.minimize.map(elapsed),
+    slo: objective.slo.map((limit) => ({ ...limit, metric: elapsed(limit.metric) })),
+  };
+}
 
 const range = z.union([
   z
@@ -158,7 +183,12 @@ export const scenarioSchema = z.strictObject({
         .transform((value) => (Array.isArray(value) ? value : [value])),
       slo: z.array(slo).default([]),
       margin: share.default(0.03).meta({ description: 'Differences smaller than this count as the same' }),
+      includeHuman: z
+        .boolean()
+        .default(false)
+        .meta({ description: 'Take every `latency` in minimize and slo as `elapsed`, with the time people took' }),
     })
+    .transform((objective) => (objective.includeHuman ? withHuman(objective) : objective))
     .prefault({}),
   search: z
     .strictObject({
@@ -213,4 +243,5 @@ export interface Scenario {
 }
 
 export type ArrivalsConfig = z.output<typeof arrivals>;
+export type ScriptedReplyConfig = z.output<typeof scriptedReply>;
 export type PricesConfig = ScenarioConfig['prices'];

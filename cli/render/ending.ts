@@ -1,4 +1,5 @@
 import { relative } from 'node:path';
+import { humanSentence } from '../../reports/format.ts';
 import type { Report } from '../../reports/report.ts';
 import type { RunFolder } from '../run-folder.ts';
 import { ms, table, usd } from './format.ts';
@@ -25,6 +26,7 @@ export function renderEnding(report: Report, folder: RunFolder): string {
   return [
     '',
     ...(rows.length > 0 ? [table([header, ...rows], [0, 2, 3, 4, 5]), ''] : []),
+    ...(report.human ?? []).map((human) => `People:  ${humanSentence(human)}`),
     `Verdict: ${report.verdict.sentence} (${report.verdict.provenance})`,
     ...(report.verdict.kind === 'better' ? [`Apply:   node ${path('best/start.mjs')}`] : []),
     `Report:  ${path('report.html')}`,

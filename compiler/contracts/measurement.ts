@@ -10,9 +10,15 @@ export interface Sample {
   /** When the arrival process meant it to be sent; latency counts from here. */
   readonly intendedMs: number;
   readonly sentMs: number;
-  /** First chunk of a streamed reply; null when not streamed or none came. */
+  /** First chunk of a streamed reply, waits for people before it taken off; null when not streamed or none came. */
   readonly firstChunkMs: number | null;
   readonly doneMs: number;
+  /** How often the request paused for a person. Absent: never, and then so are the next two. */
+  readonly pauses?: number;
+  /** How long people took, as the workload's script says. */
+  readonly humanMs?: number;
+  /** How much of that was really waited between `sentMs` and `doneMs`; no latency counts it. */
+  readonly waitedMs?: number;
   /** Longest and mean gap between chunks of a streamed reply; null when there were fewer than two. */
   readonly maxGapMs: number | null;
   readonly meanGapMs: number | null;
@@ -20,8 +26,10 @@ export interface Sample {
   readonly status: number;
   readonly bytesIn: number;
   readonly outcome: 'ok' | 'wrong' | 'error' | 'timeout' | 'incomplete';
-  /** CallErrorCode, `connection`, or what the check found. */
+  /** CallErrorCode, `connection`, what the check found, or `paused at <component>` where the script had no reply. */
   readonly error?: string;
+  /** The question that had no scripted reply. */
+  readonly asked?: { readonly component: string; readonly prompt: unknown };
   /** In the warm-up: kept, never counted. */
   readonly warmup: boolean;
 }
@@ -45,10 +53,23 @@ export interface ClassResult {
   /** Share of requests that ended in a complete, right answer within the block's grace. */
   readonly completion: number;
   readonly throughputPerSecond: number;
-  /** From the intended send to the end of the answer; right answers only. */
+  /** From the intended send to the end of the answer, time people took left out; right answers only. */
   readonly latencyMs: LatencySummary | null;
+  /** Present where a request that got its right answer had paused for people. */
+  readonly human?: HumanTime;
   readonly firstChunkMs: LatencySummary | null;
   readonly gapMs: LatencySummary | null;
+}
+
+/** Time people took, as scripted: kept apart from latency, because no layout changes it. */
+export interface HumanTime {
+  /** Requests with a right answer that paused, and how often. */
+  readonly requests: number;
+  readonly pauses: number;
+  /** Per request that paused. */
+  readonly waitMs: LatencySummary;
+  /** `latencyMs` with that time in it, over all right answers: what a user sees pass. */
+  readonly elapsedMs: LatencySummary;
 }
 
 export interface ProcessUsage {

@@ -160,6 +160,7 @@ function metricWords(metric: string, requestClass?: string): string {
     cpu: 'CPU per request',
     requestsPerCpuSecond: 'requests per CPU-second',
     latency: `${quantile} latency`,
+    elapsed: `${quantile} time to the answer, people included,`,
     firstToken: `${quantile} time to first token`,
     gap: `${quantile} gap between tokens`,
     errorRate: 'error rate',

@@ -9,7 +9,7 @@ const p90Share = 1.2816 / 1.6449;
 
 /**
  * Value of one metric of a prediction, smaller is better; null for what no predictor says (error rate, completion,
- * first token, gap, throughput). `cost` is USD per 1000 requests, `cpu` CPU-seconds per request, latencies are ms. Over several classes a latency is
+ * first token, gap, throughput, and elapsed time, which is latency and people's own). `cost` is USD per 1000 requests, `cpu` CPU-seconds per request, latencies are ms. Over several classes a latency is
  * the geometric mean, so that a slow class does not drown a fast one.
  *
  * p90 is read off the line through p50 and p95 on a normal quantile scale. p99 is taken as p95: the predictors see too few

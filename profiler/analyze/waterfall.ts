@@ -91,7 +91,7 @@ function kindOf(node: TraceNode): Row['kind'] {
 }
 
 function detailOf(node: TraceNode): string {
-  if (node.role === 'human') return `${(node.span.durationMs / 1000).toFixed(1)} s of a person, left out of all times`;
+  if (node.role === 'human') return `${Math.round(node.span.durationMs)} ms of a person, left out of all times`;
   const failed = node.span.ok ? [] : [`failed: ${label(node, attr.errorType) ?? 'error'}`];
   if (node.role === 'chat') {
     const cached = amount(node, attr.tokensCached);

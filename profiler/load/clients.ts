@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { drawRequest } from './arrivals.ts';
 import { createExchange, type Exchange, requestHeaders, urlIndex } from './exchange.ts';
+import { createPerson, followUp } from './humans.ts';
 import type { LoadClass, LoadJob } from './job.ts';
 import type { Judge, SentRequest } from './judge.ts';
 
@@ -26,23 +27,33 @@ export function createClients(job: LoadJob, judge: Judge, clock: () => number): 
   const bodies = job.classes.map((load) => load.inputs.map((input) => Buffer.from(JSON.stringify(input))));
   const inFlight = new Map<Promise<boolean>, AbortController>();
 
-  const run = async (request: SentRequest, load: LoadClass, body: Buffer, controller: AbortController) => {
+  const run = async (request: SentRequest, load: LoadClass, firstBody: Buffer, controller: AbortController) => {
+    const { signal } = controller;
+    const person = createPerson(load);
+    const first = requestHeaders(job, load, request.index, request.session);
+    const url = urlIndex(job.urls.length, request.index, request.session);
     let expired = false;
-    const timer = setTimeout(() => {
-      expired = true;
-      controller.abort();
-    }, load.timeoutMs + deadlineSlackMs);
+    let next: { readonly body: Buffer; readonly headers: Record<string, string> } = { body: firstBody, headers: {} };
     try {
-      const headers = requestHeaders(job, load, request.index, request.session);
-      const url = urlIndex(job.urls.length, request.index, request.session);
-      const reply = await exchange.send({ body, url, headers, signal: controller.signal });
-      judge.answered(request, clock(), reply);
-      return reply.status === 200;
+      for (;;) {
+        // Each stretch of a request that pauses for a person has the whole time.
+        const timer = setTimeout(() => {
+          expired = true;
+          controller.abort();
+        }, load.timeoutMs + deadlineSlackMs);
+        const sent = { body: next.body, url, headers: { ...first, ...next.headers }, signal };
+        const reply = person.adding(await exchange.send(sent).finally(() => clearTimeout(timer)));
+        const replies = reply.paused && person.repliesTo(reply.paused);
+        if (reply.paused === undefined || replies === undefined) {
+          judge.answered(request, clock(), reply, { took: person.took() });
+          return reply.status === 200;
+        }
+        await person.waits(signal);
+        next = followUp(reply.paused, load.inputs[request.input], replies);
+      }
     } catch {
-      judge.unanswered(request, clock(), expired ? 'timeout' : controller.signal.aborted ? 'incomplete' : 'error');
+      judge.unanswered(request, clock(), expired ? 'timeout' : signal.aborted ? 'incomplete' : 'error', person.took());
       return false;
-    } finally {
-      clearTimeout(timer);
     }
   };
 

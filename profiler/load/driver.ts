@@ -24,8 +24,10 @@ export async function runLoad(job: LoadJob, signal: AbortSignal = new AbortContr
   const planned = timetable(job);
   const endMs = job.warmupMs + job.durationMs;
 
-  // autocannon knows neither a pause between requests nor the pieces of a stream.
-  const plain = job.classes.map(({ arrivals, stream }) => arrivals.process === 'closed' && arrivals.thinkMs === 0 && !stream);
+  // autocannon knows neither a pause between requests nor the pieces of a stream, nor how to go on after a question.
+  const plain = job.classes.map(
+    ({ arrivals, stream, humans }) => arrivals.process === 'closed' && arrivals.thinkMs === 0 && !stream && humans === undefined,
+  );
   // Loaded before the clock starts: it takes longer than many a warm-up.
   if (plain.includes(true)) await import('autocannon');
 

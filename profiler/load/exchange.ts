@@ -1,6 +1,8 @@
 import { Pool } from 'undici';
+import { callErrorCodes, type PausedAnswer } from '../../compiler/contracts/call-errors.ts';
 import { fnv1a } from '../../compiler/contracts/random.ts';
 import { answerHash, createBodyHasher } from './answers.ts';
+import { pausedAnswer } from './humans.ts';
 import { ingressHeaders, type LoadClass, type LoadJob } from './job.ts';
 import { createEventReader } from './sse.ts';
 
@@ -16,6 +18,8 @@ export interface Reply {
   readonly answer: string | null;
   /** CallErrorCode, `connection`, `not-json`, `no-output` or `http-<status>`. */
   readonly error?: string;
+  /** The answer was a question to a person. */
+  readonly paused?: PausedAnswer;
 }
 
 /** Headers every request of a block carries; `id` makes it findable in traces and logs. */
@@ -65,7 +69,11 @@ export function createExchange(job: LoadJob, clock: () => number): Exchange {
       if (response.statusCode === 200 && type.startsWith('text/event-stream')) return readStream(response.body, clock);
       const raw = Buffer.from(await response.body.arrayBuffer());
       const base = { status: response.statusCode, bytesIn: raw.length, firstChunkMs: null, maxGapMs: null, meanGapMs: null };
-      if (response.statusCode !== 200) return { ...base, answer: null, error: errorCode(raw, `http-${response.statusCode}`) };
+      if (response.statusCode !== 200) {
+        const paused = response.statusCode === callErrorCodes.inputRequired.status ? pausedIn(raw) : undefined;
+        const error = errorCode(raw, `http-${response.statusCode}`);
+        return { ...base, answer: null, error, ...(paused === undefined ? {} : { paused }) };
+      }
       const answer = hashBody(raw);
       // A reply that should have been streamed and came whole still answers; it just has no chunks to time.
       return answer === null ? { ...base, answer, error: 'not-json' } : { ...base, answer };
@@ -84,6 +92,7 @@ async function readStream(body: AsyncIterable<Uint8Array>, clock: () => number):
   let gaps = 0;
   let answer: string | null = null;
   let error: string | undefined;
+  let paused: PausedAnswer | undefined;
   let now = 0;
   const reader = createEventReader((data) => {
     const event = parseObject(data);
@@ -100,6 +109,7 @@ async function readStream(body: AsyncIterable<Uint8Array>, clock: () => number):
       answer = answerHash(event.output);
     } else if ('error' in event) {
       error ??= codeOf(event.error) ?? 'failed';
+      paused = pausedAnswer(event.error);
     }
   });
   for await (const bytes of body) {
@@ -110,7 +120,8 @@ async function readStream(body: AsyncIterable<Uint8Array>, clock: () => number):
   reader.end();
   if (answer === null) error ??= 'no-output';
   const meanGapMs = gaps > 0 && firstChunkMs !== null ? (lastChunkMs - firstChunkMs) / gaps : null;
-  return { status: 200, bytesIn, firstChunkMs, maxGapMs, meanGapMs, answer, ...(error === undefined ? {} : { error }) };
+  const failed = { ...(error === undefined ? {} : { error }), ...(paused === undefined ? {} : { paused }) };
+  return { status: 200, bytesIn, firstChunkMs, maxGapMs, meanGapMs, answer, ...failed };
 }
 
 function parseObject(text: string): Record<string, unknown> | null {
@@ -126,6 +137,9 @@ const codeOf = (value: unknown): string | undefined => {
   const code = typeof value === 'object' && value !== null ? (value as { code?: unknown }).code : undefined;
   return typeof code === 'string' ? code : undefined;
 };
+
+/** The question to a person in the body of an answer 428. */
+export const pausedIn = (body: Buffer | string) => pausedAnswer(parseObject(body.toString()));
 
 /** The CallErrorCode in an error body, or a stand-in when somebody else (a gateway) answered. */
 export function errorCode(body: Buffer | string, otherwise: string): string {

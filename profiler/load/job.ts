@@ -22,8 +22,22 @@ export interface LoadClass {
   readonly stream: boolean;
   readonly timeoutMs: number;
   readonly sessions?: number;
+  /** What people reply where the application asks; the first that fits is taken. A question that none fits ends its request. */
+  readonly humans?: readonly ScriptedReply[];
+  /** Most of each reply's delay that is really waited; the rest is only counted. Default 0. */
+  readonly humanWaitMs?: number;
   /** Hash of the right answer per input (SHA-256 of canonical JSON); answers are only counted when absent. */
   readonly expected?: readonly (string | null)[];
+}
+
+export interface ScriptedReply {
+  /** The component that asks; default: any. */
+  readonly component?: string;
+  /** Text the question must contain: of its text, or of its JSON; default: any question. */
+  readonly prompt?: string;
+  readonly reply: unknown;
+  /** How long a person takes for it. */
+  readonly afterMs: number;
 }
 
 /** Times of a log are relative to its first arrival, in ms, already scaled. */
@@ -50,6 +64,8 @@ export interface LoadUnwritten {
  * `POST <url>/` with the input as JSON; headers `x-dmas-class`, `x-dmas-session`, `x-dmas-block`, `x-dmas-deadline-ms`.
  * 200 with the output as JSON, or with `accept: text/event-stream` a stream of `data: {"chunk":…}` events and a last
  * `data: {"output":…}` or `data: {"error":CallErrorValue}`. Errors: status of the CallErrorCode, body CallErrorValue.
+ * A question to a person is 428 with a PausedAnswer; the reply goes with `x-dmas-resume: 1` and the body
+ * `{"input":…,"resume":{id: reply},"pausedAtMs":…}` (runtime/agent/ingress.ts).
  */
 export const ingressHeaders = {
   class: 'x-dmas-class',

@@ -1,7 +1,8 @@
 import type autocannon from 'autocannon';
+import { callErrorCodes } from '../../compiler/contracts/call-errors.ts';
 import { createBodyHasher } from './answers.ts';
 import { drawRequest } from './arrivals.ts';
-import { errorCode, requestHeaders } from './exchange.ts';
+import { errorCode, pausedIn, requestHeaders } from './exchange.ts';
 import type { LoadJob } from './job.ts';
 import type { Judge, SentRequest } from './judge.ts';
 
@@ -43,12 +44,16 @@ export async function saturate(job: LoadJob, classIndex: number, judge: Judge, c
       const now = clock();
       if (!request || now > endMs) return;
       const base = { status, bytesIn: Buffer.byteLength(body), firstChunkMs: null, maxGapMs: null, meanGapMs: null };
-      if (status !== 200) return judge.answered(request, now, { ...base, answer: null, error: errorCode(body, `http-${status}`) });
+      if (status !== 200) {
+        const paused = status === callErrorCodes.inputRequired.status ? pausedIn(body) : undefined;
+        const failed = { ...base, answer: null, error: errorCode(body, `http-${status}`), ...(paused === undefined ? {} : { paused }) };
+        return judge.answered(request, now, failed);
+      }
       const answer = hashBody(Buffer.from(body));
       // autocannon decodes each piece of a body by itself, so a character split between two pieces is lost and the hash
       // of such an answer says nothing. It counts as answered; open-loop blocks check every byte.
       const damaged = body.includes('\ufffd');
-      if (damaged) judge.answered(request, now, { ...base, answer: null }, true);
+      if (damaged) judge.answered(request, now, { ...base, answer: null }, { unchecked: true });
       else judge.answered(request, now, answer === null ? { ...base, answer, error: 'not-json' } : { ...base, answer });
     };
     client.setRequests([{ method: 'POST', path: new URL(job.urls[0] ?? '').pathname, setupRequest, onResponse }]);

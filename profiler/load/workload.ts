@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { BlockRequest, Place, Problem } from '../../compiler/contracts/index.ts';
-import type { ArrivalsConfig, Scenario } from '../../scenarios/schema.ts';
+import type { ArrivalsConfig, Scenario, ScriptedReplyConfig } from '../../scenarios/schema.ts';
 import { answerHash } from './answers.ts';
 import { parseArrivalLog } from './arrival-log.ts';
-import type { LoadArrivals, LoadClass, LoadJob } from './job.ts';
+import type { LoadArrivals, LoadClass, LoadJob, ScriptedReply } from './job.ts';
 
 /** The workload of a scenario with its files read. */
 export interface Workload {
@@ -42,11 +42,20 @@ export async function readWorkload(scenario: Scenario): Promise<{ readonly workl
       stream: config.stream,
       timeoutMs: config.timeout,
       ...(config.sessions === undefined ? {} : { sessions: config.sessions }),
+      ...(config.humans === undefined ? {} : { humans: config.humans.map(scripted) }),
+      ...(config.humanWait === 0 ? {} : { humanWaitMs: config.humanWait }),
       ...(right ? { expected: right.map(answerHash) } : {}),
     });
   }
   return problems.length > 0 ? { problems } : { workload: { classes }, problems };
 }
+
+const scripted = ({ component, prompt, reply, after }: ScriptedReplyConfig): ScriptedReply => ({
+  ...(component === undefined ? {} : { component }),
+  ...(prompt === undefined ? {} : { prompt }),
+  reply,
+  afterMs: after,
+});
 
 async function readJsonLines(folder: string, file: string, at: Place, problems: Problem[]): Promise<unknown[]> {
   const path = resolve(folder, file);

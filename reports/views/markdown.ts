@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { change, ms, usd, withInterval } from '../format.ts';
+import { change, humanSentence, ms, usd, withInterval } from '../format.ts';
 import type { Report } from '../report.ts';
 import { defineView } from '../view.ts';
 
@@ -33,6 +33,7 @@ function summary(report: Report): string {
     '| # | Layout | p50 | p95 | Cost per 1000 | State |',
     '|--:|--------|----:|----:|--------------:|-------|',
     ...rows,
+    ...(report.human === undefined ? [] : ['', ...report.human.map(humanSentence)]),
     ...(report.warnings.length > 0 ? ['', ...report.warnings.map((warning) => `> ${warning.message} ${warning.advice}`)] : []),
     '',
   ].join('\n');

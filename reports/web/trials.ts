@@ -1,4 +1,4 @@
-import { interval, ms, percent, usd } from '../format.ts';
+import { humanSentence, interval, ms, percent, usd } from '../format.ts';
 import type { Report, ReportTrial } from '../report.ts';
 import { html, type Markup } from './markup.ts';
 import { metricTitle } from './verdict.ts';
@@ -11,7 +11,12 @@ export function trialSection(report: Report): Markup {
     html` The search (${search.strategy}) evaluated ${search.evaluated} layouts and pruned ${search.pruned} of ${search.spaceSize}; the pick is ${search.optimalUnder === 'none' ? 'the best found' : `optimal under the ${search.optimalUnder}`}${search.gap > 0 && html`, proven gap ${percent(search.gap, 1)}`}.`;
   return html`
 <h2 id="trials">Layouts measured</h2>
-<p class="note">Medians over valid blocks with 95 % intervals. “Predicted” is the predictor’s p50 over the measured one: 1 is perfect.${certificate}</p>
+<p class="note">Medians over valid blocks with 95 % intervals. “Predicted” is the predictor’s p50 over the measured one: 1 is perfect.${certificate}</p>${(
+    report.human ?? []
+  ).map(
+    (human) => html`
+<p class="note">${humanSentence(human)}</p>`,
+  )}
 <div class="card scroll"><table>
 <thead><tr><th data-sort class="n">#</th><th data-sort>Layout</th><th>Units</th><th class="n" data-sort>p50</th><th class="n" data-sort>p95</th><th class="n" data-sort>Cost/1000</th><th class="n" data-sort>CPU/request</th><th class="n" data-sort>Errors</th><th>Limits</th><th class="n" data-sort>Predicted</th><th class="n" data-sort>Blocks</th></tr></thead>
 <tbody>${report.trials.map(row)}</tbody></table></div>

@@ -61,6 +61,7 @@ export function metricTitle(comparison: { readonly metric: string; readonly requ
   const [family = '', quantile] = comparison.metric.split('.');
   const families: { readonly [family: string]: string } = {
     latency: 'Latency',
+    elapsed: 'Time to the answer, people included,',
     firstToken: 'Time to first token',
     gap: 'Gap between tokens',
   };

@@ -43,6 +43,8 @@ export interface Bench {
 
 export interface Application {
   readonly deployment: Deployment;
+  /** The block that requests must name for their spans to be found. */
+  readonly block: string;
   /** Sends one request and waits for its answer. */
   ask(request: Request): Promise<Answer>;
   /** Everything traced and exported so far. */
@@ -90,6 +92,7 @@ export async function openBench(file: string, store?: string): Promise<Bench> {
         const traced: SpanRecord[] = [];
         return await use({
           deployment,
+          block: id,
           ask: (request) => ask(deployment, id, request),
           spans: async () => {
             await deployment.flushTraces();

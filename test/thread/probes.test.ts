@@ -64,6 +64,18 @@ describe('the whole loop', () => {
     ]);
   }, 180_000);
 
+  it.skipIf(process.env.DMAS_OPT_FULL !== '1')(
+    'runs an application that asks people, and leaves their time out of every latency',
+    async () => {
+      const found = await loop('approval');
+      expectWholeLoop(found);
+      expect(found.report.human).toMatchObject([{ requestClass: 'default', maxMs: 3_630_000 }]);
+      for (const { p95Ms } of found.report.trials) expect(p95Ms?.point ?? 0).toBeLessThan(5_000);
+      expect(found.output).toContain('People were asked');
+    },
+    180_000,
+  );
+
   it.skipIf(noEngine)(
     'runs in containers of a Docker engine',
     async () => {

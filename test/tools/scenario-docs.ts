@@ -33,7 +33,7 @@ const example = scenarioSchema.parse({
   workflow: './workflow.ts',
   models: { name: {} },
   baseline: { layout: [{ components: ['name'], resources: {} }], channels: { name: { protocol: 'http-json' } } },
-  workload: { classes: { name: {} } },
+  workload: { classes: { name: { humans: [{ reply: 'yes' }] } } },
   objective: { slo: [{ metric: 'cost' }] },
   search: { resources: { name: [{}] }, protocols: { name: [{ protocol: 'http-json' }] } },
   prices: { models: { name: {} } },
@@ -135,6 +135,8 @@ function defaultOf(path: readonly string[], node: Node, required: boolean): stri
   if (found === undefined || (path.length === 1 && found !== null && typeof found === 'object' && node.properties)) return '';
   if (isDuration(node) && typeof found === 'number') return found % 1000 === 0 && found > 0 ? `\`${found / 1000}s\`` : `\`${found}ms\``;
   if (isShare(node) && typeof found === 'number') return `\`${found * 100}%\``;
+  // A list inside an entry of the user's own is the example's, not a default.
+  if (named && Array.isArray(found)) return '';
   if (typeof found === 'object')
     return Object.keys(found as object).length === 0 ? 'none' : `\`${JSON.stringify(found).replaceAll('"', '')}\``;
   return `\`${found}\``;
