@@ -10,6 +10,7 @@ import { jsonView as viewJson } from '../reports/views/json.ts';
 import { markdownView as viewMarkdown } from '../reports/views/markdown.ts';
 import { openaiCompatible as llmBackendOpenaiCompatible } from '../runtime/llm/openai-compatible.ts';
 import { simulated as llmBackendSimulated } from '../runtime/llm/simulated.ts';
+import { a2a as protocolA2a } from '../runtime/protocols/a2a.ts';
 import { grpc as protocolGrpc } from '../runtime/protocols/grpc.ts';
 import { httpJson as protocolHttpJson } from '../runtime/protocols/http-json.ts';
 import { inproc as protocolInproc } from '../runtime/protocols/inproc.ts';
@@ -19,7 +20,7 @@ import { dockerTarget as targetDocker } from '../runtime/targets/docker.ts';
 import { processTarget as targetProcess } from '../runtime/targets/process.ts';
 
 export const frontends = [frontendLanggraph, frontendTypescript] as const;
-export const protocols = [protocolGrpc, protocolHttpJson, protocolInproc] as const;
+export const protocols = [protocolA2a, protocolGrpc, protocolHttpJson, protocolInproc] as const;
 export const llmBackends = [llmBackendOpenaiCompatible, llmBackendSimulated] as const;
 export const stateStores = [stateStoreFile, stateStoreMemory] as const;
 export const targets = [targetDocker, targetProcess] as const;
