@@ -1,8 +1,9 @@
-import type { Message, SendMessageRequest, StreamResponse, Task } from '@a2a-js/sdk';
+import type { AgentCard, Message, SendMessageRequest, StreamResponse, Task } from '@a2a-js/sdk';
+import { GrpcTransportFactory } from '@a2a-js/sdk/client/grpc';
 import { A2AService } from '@a2a-js/sdk/server/grpc';
 import { Client, credentials, Metadata, type MethodDefinition } from '@grpc/grpc-js';
 import { channelOptions } from './grpc-options.ts';
-import type { Transport } from './transport.ts';
+import { fromSdk, type Transport } from './transport.ts';
 
 /**
  * The gRPC binding on the SDK's own service definition. The SDK's transport has no way to raise grpc-js's limit of 4 MB a
@@ -78,4 +79,10 @@ function metadataOf(headers: Record<string, string>): Metadata {
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
   return metadata;
+}
+
+/** gRPC of A2A 0.3, through the SDK's translation. It has no way to close its connection but its own client's. */
+export async function legacyGrpcTransport(address: string, card: AgentCard): Promise<Transport> {
+  const sdk = await new GrpcTransportFactory({ legacyCompat: { enabled: true } }).create(address, card);
+  return fromSdk(sdk, async () => (sdk as { readonly grpcClient?: { close(): void } }).grpcClient?.close());
 }

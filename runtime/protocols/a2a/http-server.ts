@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import {
   A2A_CONTENT_TYPE,
@@ -88,9 +89,19 @@ function answerCard(
     return;
   }
   const card = agents.card(component, request.headers.host ?? 'localhost');
-  const json = AgentCard.toJSON(card) as object;
-  send({ inFlight }, response, 200, legacy === undefined ? json : { ...legacy.cardFields(card), ...json });
+  const json = { ...legacy?.cardFields(card), ...(AgentCard.toJSON(card) as object) };
+  const etag = `"${createHash('sha256').update(JSON.stringify(json)).digest('hex').slice(0, 16)}"`;
+  response.setHeader('cache-control', `public, max-age=${cardLifeSeconds}`);
+  response.setHeader('etag', etag);
+  response.setHeader('last-modified', startedAt);
+  response.setHeader('vary', 'host');
+  if (request.headers['if-none-match'] === etag) send({ inFlight }, response, 304, undefined);
+  else send({ inFlight }, response, 200, json);
 }
+
+/** Short: the tools of a server may change while it runs. */
+const cardLifeSeconds = 60;
+const startedAt = new Date().toUTCString();
 
 async function jsonRpc(
   context: HttpAgents,
@@ -147,7 +158,9 @@ async function rest(
   bytes: Buffer | undefined,
 ): Promise<void> {
   const failed = (error: unknown) => toRestErrorBody(error, restStatusFor(error));
-  const sendError = (error: unknown) => send(context, response, restStatusFor(error), failed(error), A2A_CONTENT_TYPE);
+  // The binding's own type for those who know it; older clients look for plain JSON.
+  const type = header(request, 'accept')?.includes(A2A_CONTENT_TYPE) ? A2A_CONTENT_TYPE : 'application/json';
+  const sendError = (error: unknown) => send(context, response, restStatusFor(error), failed(error), type);
   try {
     const started = performance.now();
     if (request.method === 'POST') requireType(request, ['application/json', A2A_CONTENT_TYPE]);
@@ -158,7 +171,7 @@ async function rest(
     const reply = await answerRest(context.agents, { method: request.method ?? 'GET', path, query: url.searchParams, body }, call);
     activate(response, call);
     if ('events' in reply) await streamEvents(context, response, reply.events, reply.encode, failed, sendError);
-    else send(context, response, reply.status, reply.json, A2A_CONTENT_TYPE);
+    else send(context, response, reply.status, reply.json, type);
   } catch (error) {
     sendError(error instanceof SyntaxError ? new RequestMalformedError('Invalid JSON payload.') : error);
   }

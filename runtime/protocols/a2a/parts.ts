@@ -5,9 +5,9 @@ import { jsonMediaType, textPart } from './extension.ts';
 
 /** Between the values our components take and give and the parts that strangers send and read. */
 
-export function textOf(parts: readonly Part[]): string | undefined {
+export function textOf(parts: readonly Part[], joint = '\n'): string | undefined {
   const texts = parts.flatMap(({ content }) => (content?.$case === 'text' ? [content.value] : []));
-  return texts.length === 0 ? undefined : texts.join('\n');
+  return texts.length === 0 ? undefined : texts.join(joint);
 }
 
 export function dataOf(parts: readonly Part[]): { readonly value: unknown } | undefined {
@@ -15,15 +15,41 @@ export function dataOf(parts: readonly Part[]): { readonly value: unknown } | un
   return undefined;
 }
 
+/** A file as our components see it: a place to get it from, or its bytes. */
+interface FileValue {
+  readonly name?: string;
+  readonly mediaType?: string;
+  readonly url?: string;
+  readonly base64?: string;
+}
+
+const filesOf = (parts: readonly Part[]): FileValue[] =>
+  parts.flatMap(({ content, filename, mediaType }): FileValue[] => {
+    const named = { ...(filename === '' ? {} : { name: filename }), ...(mediaType === '' ? {} : { mediaType }) };
+    if (content?.$case === 'url') return [{ ...named, url: content.value }];
+    return content?.$case === 'raw' ? [{ ...named, base64: Buffer.from(content.value).toString('base64') }] : [];
+  });
+
+/** An output `{ file: { url | base64, name, mediaType } }` is a file to a stranger. */
+function filePart(value: unknown): Part | undefined {
+  const { url, base64, name = '', mediaType = '' } = ((value as { readonly file?: FileValue } | null)?.file ?? {}) as FileValue;
+  if (typeof url === 'string') return { content: { $case: 'url', value: url }, metadata: undefined, filename: name, mediaType };
+  if (typeof base64 !== 'string') return undefined;
+  return { content: { $case: 'raw', value: Buffer.from(base64, 'base64') }, metadata: undefined, filename: name, mediaType };
+}
+
 /**
- * A stranger's message as the input of a component: its first data part, else its text in the place the schema has for it.
- * @throws CallError `invalid` when there is neither.
+ * A stranger's message as the input of a component: its first data part, else its text in the place the schema has for it, with `files`
+ * beside it where there are any.
+ * @throws CallError `invalid` when there is none of them.
  */
 export function inputFrom(parts: readonly Part[], schema: JsonSchema): unknown {
   const data = dataOf(parts);
   if (data !== undefined) return data.value;
+  const files = filesOf(parts);
   const text = textOf(parts);
-  if (text === undefined) throw invalidError('the message has neither a data part nor a text part');
+  if (files.length > 0) return { ...(text === undefined ? {} : { text }), files };
+  if (text === undefined) throw invalidError('the message has no data, text or file part');
   if (schema.type === 'string') return text;
   const properties = (schema.properties ?? {}) as { readonly [name: string]: unknown };
   if ('text' in properties) return { text };
@@ -64,7 +90,8 @@ const dataPart = (value: unknown): Part => ({
 export function partsOf(value: unknown): Part[] {
   if (value === undefined || value === null) return [textPart('')];
   if (typeof value === 'string') return [textPart(value)];
-  return hasText(value) ? [dataPart(value), textPart(value.text)] : [dataPart(value)];
+  if (hasText(value)) return [dataPart(value), textPart(value.text)];
+  return [filePart(value) ?? dataPart(value)];
 }
 
 /** An input for an agent somebody else built: text alone where text is all there is, else the value and a text beside it. */
@@ -83,10 +110,12 @@ export function outputFrom(parts: readonly Part[]): unknown {
   return text === undefined ? undefined : { text };
 }
 
-/** The artifacts of a task joined; where it has none, what its last status says. */
+/** The artifacts of a task joined; where it has none, what its last status says. The parts of one artifact are pieces of one text. */
 export function outputOfTask(task: Task): unknown {
-  const parts = task.artifacts.flatMap(({ parts: own }) => own);
-  if (parts.length > 0) return outputFrom(parts);
+  const data = dataOf(task.artifacts.flatMap(({ parts }) => parts));
+  if (data !== undefined) return data.value;
+  const texts = task.artifacts.flatMap(({ parts }) => textOf(parts, '') ?? []);
+  if (texts.length > 0) return { text: texts.join('\n') };
   const said = task.status?.message ?? lastOfAgent(task.history);
   return said === undefined ? undefined : outputFrom(said.parts);
 }

@@ -1,6 +1,6 @@
 import type { AgentCard, SendMessageRequest } from '@a2a-js/sdk';
 import { RequestMalformedError, UnsupportedOperationError } from '@a2a-js/sdk/errors';
-import { type A2ARequestHandler, DefaultRequestHandler, type ServerCallContext } from '@a2a-js/sdk/server';
+import { type A2ARequestHandler, DefaultExecutionEventBusManager, DefaultRequestHandler, type ServerCallContext } from '@a2a-js/sdk/server';
 import type { ServedComponent } from '../protocol.ts';
 import { type CardContext, cardOf } from './card.ts';
 import { exchangeOf } from './exchange.ts';
@@ -105,18 +105,10 @@ export class Agents implements A2ARequestHandler {
     let agent = this.#agents.get(component.name);
     if (agent === undefined) {
       const executor = new StrangerAgent(this.#serving, () => this.component(component.name) ?? component, this.#deadlineMs);
-      agent = new DefaultRequestHandler(
-        this.card(component, 'localhost'),
-        new RecentTasks(),
-        executor,
-        undefined,
-        undefined,
-        undefined,
-        undefined,
-        undefined,
-        // Nothing runs while a task waits for an answer, so nothing need be kept for it but the task.
-        { keepBusAliveStates: [] },
-      );
+      const buses = new DefaultExecutionEventBusManager();
+      // The SDK keeps the bus of a paused task for those who follow it; nobody follows one that is forgotten.
+      const tasks = new RecentTasks((taskId, call) => buses.cleanupByTaskId(taskId, call));
+      agent = new DefaultRequestHandler(this.card(component, 'localhost'), tasks, executor, buses);
       this.#agents.set(component.name, agent);
     }
     return agent;

@@ -18,6 +18,7 @@ export class StrangerAgent implements AgentExecutor {
   readonly #serving: Serving;
   readonly #component: () => ServedComponent;
   readonly #deadlineMs: number;
+  readonly #contexts = new WeakMap<ExecutionEventBus, string>();
   readonly #cancels = new Map<string, (error: CallError) => void>();
 
   /** @param component asked anew with each call, since discovered tools come and go */
@@ -48,6 +49,7 @@ export class StrangerAgent implements AgentExecutor {
       );
     };
     inFlight.begin();
+    this.#contexts.set(bus, contextId);
     bus.publish(AgentEvent.task(working(context)));
     try {
       if (inFlight.draining) throw drainingError(component.name);
@@ -67,18 +69,28 @@ export class StrangerAgent implements AgentExecutor {
         const { id, prompt } = requestOf(error);
         status(TaskState.TASK_STATE_INPUT_REQUIRED, message(promptParts(prompt)), { [extensionUri]: { paused: id } });
       } else if (error.code === 'cancelled') status(TaskState.TASK_STATE_CANCELED, message());
-      else status(TaskState.TASK_STATE_FAILED, message(), errorMetadata(error));
+      else status(refused.has(error.code) ? TaskState.TASK_STATE_REJECTED : TaskState.TASK_STATE_FAILED, message(), errorMetadata(error));
     } finally {
       this.#cancels.delete(taskId);
       inFlight.end();
     }
   }
 
-  /** A task without a running call is the SDK's to end. */
-  async cancelTask(taskId: string): Promise<void> {
-    this.#cancels.get(taskId)?.(cancelledError(this.#component().name));
+  async cancelTask(taskId: string, bus: ExecutionEventBus): Promise<void> {
+    const cancel = this.#cancels.get(taskId);
+    if (cancel !== undefined) {
+      cancel(cancelledError(this.#component().name));
+      return;
+    }
+    // It waits for an answer, so nothing runs that could say how it ended.
+    const status = { state: TaskState.TASK_STATE_CANCELED, message: undefined, timestamp: new Date().toISOString() };
+    bus.publish(AgentEvent.statusUpdate({ taskId, contextId: this.#contexts.get(bus) ?? '', status, metadata: undefined }));
+    bus.finished();
   }
 }
+
+/** The agent would not take the task, rather than fail at it. */
+const refused: ReadonlySet<CallError['code']> = new Set(['invalid', 'unknown', 'overloaded']);
 
 function incomingOf(component: ServedComponent, { userMessage, task, context, contextId }: RequestContext, deadlineMs: number) {
   const exchange = exchangeOf(context);
@@ -96,7 +108,7 @@ function incomingOf(component: ServedComponent, { userMessage, task, context, co
     attempt: 1,
     trace: traceOf(exchange.header),
     ...(paused === undefined ? {} : { resume: { [paused]: answerIn(userMessage) } }),
-    ...(tool === undefined ? {} : { extra: { tool } }),
+    extra: { message: userMessage.messageId, ...(tool === undefined ? {} : { tool }) },
   };
   const pattern: Pattern = streams && context.state.get(streamingKey) === true ? 'stream' : 'request';
   const requestBytes = userMessage.parts.reduce((sum, { content }) => sum + Buffer.byteLength(JSON.stringify(content?.value ?? '')), 0);

@@ -11,41 +11,45 @@ const over: ReadonlySet<TaskState | undefined> = new Set([
   TaskState.TASK_STATE_REJECTED,
 ]);
 
+interface Saved {
+  readonly task: Task;
+  readonly context: ServerCallContext;
+}
+
 /** The SDK's own store never forgets; a unit runs for months. */
 export class RecentTasks implements TaskStore {
-  readonly #tasks = new Map<string, Task>();
+  readonly #tasks = new Map<string, Saved>();
+  readonly #forgotten: (taskId: string, context: ServerCallContext) => void;
   readonly #limit: number;
 
-  constructor(most = limit) {
+  constructor(forgotten: (taskId: string, context: ServerCallContext) => void, most = limit) {
+    this.#forgotten = forgotten;
     this.#limit = most;
   }
 
-  async save(task: Task): Promise<void> {
-    const known = this.#tasks.has(task.id);
-    this.#tasks.set(task.id, structuredClone(task));
-    if (!known && this.#tasks.size > this.#limit) this.#forgetOne(task.id);
+  async save(task: Task, context: ServerCallContext): Promise<void> {
+    const known = this.#tasks.get(task.id);
+    this.#tasks.set(task.id, { task: structuredClone(task), context: known?.context ?? context });
+    if (known === undefined && this.#tasks.size > this.#limit) this.#forgetOne(task.id);
   }
 
   async load(taskId: string): Promise<Task | undefined> {
-    return structuredClone(this.#tasks.get(taskId));
+    return structuredClone(this.#tasks.get(taskId)?.task);
   }
 
   /** Filters and pages are the SDK's. */
   async list(request: ListTasksRequest, context: ServerCallContext) {
     const store = new InMemoryTaskStore();
-    for (const task of this.#tasks.values()) await store.save(task, context);
+    for (const { task } of this.#tasks.values()) await store.save(task, context);
     return store.list(request, context);
   }
 
   #forgetOne(except: string): void {
-    let oldest: string | undefined;
-    for (const [id, task] of this.#tasks) {
-      if (id === except) continue;
-      oldest ??= id;
-      if (!over.has(task.status?.state)) continue;
-      this.#tasks.delete(id);
-      return;
-    }
-    if (oldest !== undefined) this.#tasks.delete(oldest);
+    const candidates = [...this.#tasks].filter(([id]) => id !== except);
+    const found = candidates.find(([, { task }]) => over.has(task.status?.state)) ?? candidates[0];
+    if (found === undefined) return;
+    const [id, { context }] = found;
+    this.#tasks.delete(id);
+    this.#forgotten(id, context);
   }
 }
