@@ -56,7 +56,7 @@ export interface PythonAgent {
 }
 
 export async function pythonAgent(...args: readonly string[]): Promise<PythonAgent> {
-  const child = spawn(python ?? '', [fixture('agent.py'), ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(python ?? '', [fixture('agent.py'), ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
   const port = await new Promise<number>((resolve, reject) => {
     createInterface({ input: child.stdout }).once('line', (line) => resolve((JSON.parse(line) as { port: number }).port));
     child.once('exit', (code) => reject(new Error(`the Python agent ended with code ${code}`)));

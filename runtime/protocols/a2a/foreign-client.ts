@@ -36,39 +36,30 @@ export function connectForeign(to: ReplicaAddress, options: A2aOptions): Connect
 /** Yields the chunks of a stream; other patterns have none. */
 async function* run(agent: ForeignAgent, open: OpenCalls, call: OutgoingCall): AsyncGenerator<unknown, unknown> {
   const controller = new AbortController();
-  let stopped: CallError | undefined;
-  const release = watchCall(
-    call,
-    (error) => {
-      stopped = error;
-      controller.abort(error);
-    },
-    open,
-  );
-  const aborted = new Promise<never>((_, reject) => {
-    controller.signal.addEventListener('abort', () => reject(stopped ?? cancelledError(call.target)), { once: true });
+  let stop: (error: CallError) => void = () => {};
+  const stopped = new Promise<never>((_, reject) => {
+    stop = reject;
   });
-  aborted.catch(() => {});
-  const conversation: Conversation = { call, signal: controller.signal, task: undefined };
+  stopped.catch(() => {});
+  const release = watchCall(call, (error) => stop(error), open);
+  const conversation: Conversation = { call, signal: controller.signal, task: undefined, onTask: undefined };
   let face: Interface | undefined;
   let over = false;
   try {
     // The card is shared by all calls; one that is cancelled must not end the question for it.
-    face = await Promise.race([agent.interface(), aborted]);
+    face = await Promise.race([agent.interface(), stopped]);
     const chunks = converse(face, conversation);
-    let next = await chunks.next();
-    for (; !next.done; next = await chunks.next()) if (call.pattern === 'stream') yield next.value;
+    let next = await Promise.race([chunks.next(), stopped]);
+    for (; !next.done; next = await Promise.race([chunks.next(), stopped])) if (call.pattern === 'stream') yield next.value;
     over = true;
     return next.value;
   } catch (error) {
-    over = stopped === undefined;
-    throw stopped ?? failureOf(error, call.target);
+    throw failureOf(error, call.target);
   } finally {
     release();
-    if (!controller.signal.aborted) controller.abort(cancelledError(call.target));
-    const { task } = conversation;
-    // Leaving does not end a task in A2A; its agent has to be told.
-    if (!over && task !== undefined && face !== undefined) tellCancelled(face, task.id);
+    const end = () => controller.abort(cancelledError(call.target));
+    if (over || face === undefined) end();
+    else leave(face, conversation, end);
   }
 }
 
@@ -77,10 +68,33 @@ interface Conversation {
   readonly signal: AbortSignal;
   /** As soon as the agent has said that there is one. */
   task: Task | undefined;
+  /** Told when it is said. */
+  onTask: (() => void) | undefined;
+}
+
+function known(conversation: Conversation, task: Task | undefined): void {
+  const first = conversation.task === undefined && task !== undefined;
+  conversation.task = task;
+  if (first) conversation.onTask?.();
 }
 
 /** How long an agent gets to take note that its task is not wanted any more. */
 const cancelNoticeMs = 5000;
+
+/** Leaving does not end a task in A2A; its agent has to be told, and for that the task's name is waited for. */
+function leave(face: Interface, conversation: Conversation, end: () => void): void {
+  const tell = () => {
+    clearTimeout(timer);
+    end();
+    const { task } = conversation;
+    if (task !== undefined && !isOver(task) && !isPaused(task)) tellCancelled(face, task.id);
+  };
+  const timer = setTimeout(tell, cancelNoticeMs);
+  // Nobody waits for this, so it keeps no process alive.
+  timer.unref();
+  if (conversation.task === undefined) conversation.onTask = tell;
+  else tell();
+}
 
 function tellCancelled({ transport, tenant, version }: Interface, id: string): void {
   const options = { signal: AbortSignal.timeout(cancelNoticeMs), headers: { [A2A_VERSION_HEADER]: version } };
@@ -130,7 +144,7 @@ async function* follow(conversation: Conversation, events: AsyncGenerator<Stream
   for await (const event of events) {
     const { chunk, message } = builder.take(event);
     if (message !== undefined) return message;
-    conversation.task = builder.task;
+    known(conversation, builder.task);
     if (chunk !== undefined) yield chunk.value;
     if (builder.task !== undefined && (isOver(builder.task) || isPaused(builder.task))) return builder.task;
   }
@@ -147,7 +161,7 @@ async function settled({ transport, tenant, version }: Interface, conversation: 
   const { signal } = conversation;
   let task = first;
   for (let waitMs = firstPollMs; !isOver(task) && !isPaused(task); waitMs = Math.min(waitMs * 2, longestPollMs)) {
-    conversation.task = task;
+    known(conversation, task);
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(resolve, waitMs);
       signal.addEventListener(

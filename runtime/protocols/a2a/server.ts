@@ -32,6 +32,12 @@ export async function listenA2a(
   }
   const { grpcAgents } = await import('./grpc-server.ts');
   const grpc = grpcAgents(agents);
+  // Node tracks the connections of an HTTP server only when it listens itself.
+  const plain = new Set<Socket>();
+  http.on('connection', (socket: Socket) => {
+    plain.add(socket);
+    socket.on('close', () => plain.delete(socket));
+  });
   const door = createServer((socket) => sort(socket, http, grpc));
   const listening = await listenAt(door, at);
   return {
@@ -40,7 +46,9 @@ export async function listenA2a(
       const quiet = await inFlight.drain(drainMs);
       const closed = new Promise<void>((resolve) => door.close(() => resolve()));
       await grpc.close(!quiet);
-      setImmediate(() => http.closeAllConnections());
+      setImmediate(() => {
+        for (const socket of plain) socket.destroy();
+      });
       await closed;
     },
   };
@@ -62,20 +70,22 @@ async function closeHttp(http: import('node:http').Server, inFlight: InFlight, d
 const http2Preface = Buffer.from('PRI');
 
 function sort(socket: Socket, http: Server, grpc: GrpcAgents): void {
-  socket.on('error', () => socket.destroy());
+  let seen = Buffer.alloc(0);
+  const fail = () => socket.destroy();
   const look = () => {
-    const first: Buffer | null = socket.read();
-    if (first === null) {
-      socket.once('readable', look);
-      return;
-    }
-    socket.unshift(first);
-    if (first.length < http2Preface.length && http2Preface.subarray(0, first.length).equals(first)) {
-      socket.once('readable', look);
-      return;
-    }
-    if (first.subarray(0, http2Preface.length).equals(http2Preface)) grpc.take(socket);
+    const piece: Buffer | null = socket.read();
+    if (piece !== null) seen = Buffer.concat([seen, piece]);
+    // Put back only once it is decided: what is put back is readable at once.
+    const start = seen.subarray(0, http2Preface.length);
+    if (start.length < http2Preface.length && http2Preface.subarray(0, start.length).equals(start)) return;
+    socket.off('readable', look);
+    socket.off('error', fail);
+    socket.off('end', fail);
+    socket.unshift(seen);
+    if (start.equals(http2Preface)) grpc.take(socket);
     else http.emit('connection', socket);
   };
-  socket.once('readable', look);
+  socket.on('error', fail);
+  socket.on('end', fail);
+  socket.on('readable', look);
 }
