@@ -38,7 +38,8 @@ export async function listenA2a(
     plain.add(socket);
     socket.on('close', () => plain.delete(socket));
   });
-  const door = createServer((socket) => sort(socket, http, grpc));
+  // Both kinds of server set this for sockets they accept themselves.
+  const door = createServer({ noDelay: true }, (socket) => sort(socket, http, grpc));
   const listening = await listenAt(door, at);
   return {
     at: listening,
