@@ -121,11 +121,16 @@ describe.skipIf(python === undefined)(`a Python a2a-sdk client calls a unit (${n
     });
   });
 
-  it.each([false, true])('in the words of A2A 0.3 (streaming: %s)', async (streaming) => {
-    await start('json-rpc', true);
+  it.each([
+    ['json-rpc', 'JSONRPC', false],
+    ['json-rpc', 'JSONRPC', true],
+    ['grpc', 'GRPC', false],
+    ['grpc', 'GRPC', true],
+  ] as const)('in the words of A2A 0.3 (%s as %s, streaming: %s)', async (mine, binding, streaming) => {
+    await start(mine, true);
     const task: PythonTask = {
       url,
-      binding: 'JSONRPC',
+      binding,
       streaming,
       version: '0.3',
       steps: [{ text: 'hello' }, { text: 'ask' }, { text: 'blue' }],
@@ -135,7 +140,7 @@ describe.skipIf(python === undefined)(`a Python a2a-sdk client calls a unit (${n
     expect(lastStatus(steps[1] ?? [])?.state).toBe('TASK_STATE_INPUT_REQUIRED');
     expect(artifactsOf(steps[2] ?? []).at(-1)?.parts).toMatchObject([{}, { text: 'you chose blue' }]);
     await listener.close(0);
-    await start('json-rpc', false);
+    await start(mine, false);
     await expect(pythonClient(task)).rejects.toThrow();
   });
 });

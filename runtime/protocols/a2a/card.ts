@@ -12,20 +12,24 @@ export interface CardContext {
   /** The first is the preferred one. */
   readonly bindings: readonly Binding[];
   readonly legacy: boolean;
+  /** Whether calls that name no agent are for this one. */
+  readonly first: boolean;
 }
 
 const textModes = ['text/plain', 'application/json'];
 
 /** The card of one component. Over HTTP an agent has a path of its own; gRPC knows no paths, so there it is a tenant. */
 export function cardOf(component: ServedComponent, context: CardContext): AgentCard {
-  const { authority, bindings, legacy } = context;
+  const { authority, bindings, legacy, first } = context;
   const url = `http://${authority}/${encodeURIComponent(component.name)}`;
   const versions = legacy ? ['1.0', '0.3'] : ['1.0'];
   const supportedInterfaces = versions.flatMap((protocolVersion) =>
     bindings.flatMap((binding): AgentInterface[] => {
       const protocolBinding = bindingNames[binding];
-      if (protocolVersion === '0.3' && binding !== 'json-rpc') return [];
-      if (binding === 'grpc') return [{ url: authority, protocolBinding, tenant: component.name, protocolVersion }];
+      // The SDK keeps its translation of 0.3's REST messages to itself, and 0.3 has no tenants.
+      if (protocolVersion === '0.3' && (binding === 'rest' || (binding === 'grpc' && !first))) return [];
+      if (binding === 'grpc')
+        return [{ url: authority, protocolBinding, tenant: protocolVersion === '0.3' ? '' : component.name, protocolVersion }];
       return [{ url, protocolBinding, tenant: '', protocolVersion }];
     }),
   );

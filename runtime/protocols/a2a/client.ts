@@ -23,19 +23,24 @@ import { fromSdk, type Transport } from './transport.ts';
 export function connectA2a(at: BindAddress, { binding }: A2aOptions): Connection {
   const watches: Watches = new WeakMap();
   const open = new OpenCalls();
-  let opening: Promise<Transport> | undefined;
+  // Begun at once, so that the first call does not pay for loading gRPC out of its deadline.
+  const opening = openTransport(at, binding, watches);
   let transport: Transport | undefined;
-  const ready = async () => {
-    opening ??= openTransport(at, binding, watches);
-    transport ??= await opening;
-    return transport;
-  };
+  opening.then(
+    (opened) => {
+      transport = opened;
+    },
+    // Told to whoever calls.
+    () => {},
+  );
+  const ready = () => opening;
   return {
     call: (call) => unaryCall(transport ?? ready, watches, open, call),
     stream: (call) => streamCall(transport ?? ready, open, call),
     async close() {
       open.close();
-      await (await opening)?.close();
+      const opened = await opening.catch(() => undefined);
+      await opened?.close();
     },
   };
 }

@@ -45,8 +45,13 @@ export function createHttpServer(context: HttpAgents): Server {
 function receive(context: HttpAgents, request: IncomingMessage, response: ServerResponse): void {
   const pieces: Buffer[] = [];
   let sizeBytes = 0;
+  let counted = true;
   context.inFlight.begin();
-  response.on('close', () => context.inFlight.end());
+  const done = () => {
+    if (counted) context.inFlight.end();
+    counted = false;
+  };
+  response.on('close', done);
   request.on('data', (piece: Buffer) => {
     sizeBytes += piece.length;
     // What is too large is read to its end and dropped, so that the sender gets to read the answer.
@@ -55,7 +60,8 @@ function receive(context: HttpAgents, request: IncomingMessage, response: Server
   });
   request.on('end', () => {
     const body = sizeBytes > requestLimitBytes ? undefined : joinBytes(pieces, sizeBytes);
-    answer(context, request, response, body).catch(() => response.destroy());
+    // Who follows a task has had his answer: the work itself is counted where it runs, and a paused one may wait for days.
+    answer(context, request, response, body, done).catch(() => response.destroy());
   });
   request.on('error', () => response.destroy());
 }
@@ -63,18 +69,25 @@ function receive(context: HttpAgents, request: IncomingMessage, response: Server
 const cardPath = new RegExp(`^/(?:([^/]+)/)?${AGENT_CARD_PATH.replace(/^\//, '').replaceAll('.', '\\.')}$`);
 
 /** Where a request goes: the card, REST (its path ends like one of the binding), or JSON-RPC. */
-async function answer(context: HttpAgents, request: IncomingMessage, response: ServerResponse, body: Buffer | undefined): Promise<void> {
+async function answer(
+  context: HttpAgents,
+  request: IncomingMessage,
+  response: ServerResponse,
+  body: Buffer | undefined,
+  follows: () => void,
+): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://localhost');
   const card = cardPath.exec(url.pathname);
   if (card !== null && request.method === 'GET') return answerCard(context, request, response, segment(card[1]));
   const path = url.pathname.slice(1);
+  if (path.endsWith(':subscribe')) follows();
   if (isRestPath(path)) return rest(context, request, response, undefined, path, url, body);
   const slash = path.indexOf('/');
   if (slash > 0 && isRestPath(path.slice(slash + 1))) {
     return rest(context, request, response, segment(path.slice(0, slash)), path.slice(slash + 1), url, body);
   }
   if (request.method !== 'POST') return send(context, response, 404, toRestErrorBody(new Error(`there is nothing at ${path}`), 404));
-  return jsonRpc(context, request, response, segment(path.replace(/\/$/, '')) || undefined, body);
+  return jsonRpc(context, request, response, segment(path.replace(/\/$/, '')) || undefined, body, follows);
 }
 
 function answerCard(
@@ -109,6 +122,7 @@ async function jsonRpc(
   response: ServerResponse,
   component: string | undefined,
   bytes: Buffer | undefined,
+  follows: () => void,
 ): Promise<void> {
   const { agents, legacy } = context;
   const asked = header(request, A2A_VERSION_HEADER);
@@ -122,6 +136,7 @@ async function jsonRpc(
     const body = parse(bytes);
     const parseMs = performance.now() - started;
     id = idOf(body);
+    if (followMethods.has((body as { readonly method?: unknown } | null)?.method)) follows();
     const call = contextOf(request, response, component, parseMs, old ? '0.3' : asked);
     validateVersion(call.requestedVersion, await agents.getAgentCard(), 'JSONRPC');
     const handler = old ? legacy.jsonRpc : new JsonRpcTransportHandler(agents);
@@ -147,6 +162,9 @@ async function jsonRpc(
     );
   }
 }
+
+/** In 1.0 and in 0.3. */
+const followMethods: ReadonlySet<unknown> = new Set(['SubscribeToTask', 'tasks/resubscribe']);
 
 async function rest(
   context: HttpAgents,

@@ -31,15 +31,15 @@ export async function listenA2a(
     return { at: listening, close: (drainMs) => closeHttp(http, inFlight, drainMs) };
   }
   const { grpcAgents } = await import('./grpc-server.ts');
-  const grpc = grpcAgents(agents);
-  // Node tracks the connections of an HTTP server only when it listens itself.
-  const plain = new Set<Socket>();
-  http.on('connection', (socket: Socket) => {
-    plain.add(socket);
-    socket.on('close', () => plain.delete(socket));
-  });
+  const grpc = await grpcAgents(agents, legacy);
+  // Node tracks the connections of an HTTP server only when it listens itself, and one that never spoke belongs to nobody.
+  const sockets = new Set<Socket>();
   // Both kinds of server set this for sockets they accept themselves.
-  const door = createServer({ noDelay: true }, (socket) => sort(socket, http, grpc));
+  const door = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    sort(socket, http, grpc);
+  });
   const listening = await listenAt(door, at);
   return {
     at: listening,
@@ -48,7 +48,7 @@ export async function listenA2a(
       const closed = new Promise<void>((resolve) => door.close(() => resolve()));
       await grpc.close(!quiet);
       setImmediate(() => {
-        for (const socket of plain) socket.destroy();
+        for (const socket of sockets) socket.destroy();
       });
       await closed;
     },

@@ -16,14 +16,14 @@ import { RecentTasks } from './task-store.ts';
 export class Agents implements A2ARequestHandler {
   readonly #serving: Serving;
   readonly #served: (() => readonly ServedComponent[]) | undefined;
-  readonly #card: Omit<CardContext, 'authority'>;
+  readonly #card: Pick<CardContext, 'bindings' | 'legacy'>;
   readonly #deadlineMs: number;
   readonly #agents = new Map<string, DefaultRequestHandler>();
 
   constructor(
     serving: Serving,
     served: (() => readonly ServedComponent[]) | undefined,
-    card: Omit<CardContext, 'authority'>,
+    card: Pick<CardContext, 'bindings' | 'legacy'>,
     strangerDeadlineMs: number,
   ) {
     this.#serving = serving;
@@ -40,7 +40,7 @@ export class Agents implements A2ARequestHandler {
   }
 
   card(component: ServedComponent, authority: string): AgentCard {
-    return cardOf(component, { ...this.#card, authority });
+    return cardOf(component, { ...this.#card, authority, first: this.component(undefined)?.name === component.name });
   }
 
   /** What the bindings check versions against; it is the same for all agents. */

@@ -320,6 +320,72 @@ describe('A2A 0.3', () => {
   });
 });
 
+describe('a card', () => {
+  it('names only interfaces that lead to its agent', async () => {
+    const second = { ...(served[0] as ServedComponent), name: 'second' };
+    const listener = await a2aProtocol.listen(
+      loopback,
+      async () => 'x',
+      { binding: 'grpc', legacy: true },
+      () => [...served, second],
+    );
+    closers.push(() => listener.close(0));
+    const interfaces = async (path: string) => {
+      const card = (await (await fetch(`${httpUrl(listener.at)}${path}/.well-known/agent-card.json`)).json()) as AgentCard;
+      return card.supportedInterfaces.map(({ protocolBinding, protocolVersion }) => `${protocolBinding} ${protocolVersion}`);
+    };
+    const modern = ['GRPC 1.0', 'JSONRPC 1.0', 'HTTP+JSON 1.0'];
+    expect(await interfaces('')).toEqual([...modern, 'GRPC 0.3', 'JSONRPC 0.3']);
+    expect(await interfaces('/callee')).toEqual([...modern, 'GRPC 0.3', 'JSONRPC 0.3']);
+    expect(await interfaces('/second')).toEqual([...modern, 'JSONRPC 0.3']);
+  });
+
+  it('is not sent again to those who have it', async () => {
+    const { url } = await strangers('rest', async () => 'x');
+    const card = `${url}/.well-known/agent-card.json`;
+    const first = await fetch(card);
+    expect(first.headers.get('cache-control')).toContain('max-age=');
+    await first.text();
+    expect((await fetch(card, { headers: { 'if-none-match': first.headers.get('etag') ?? '' } })).status).toBe(304);
+  });
+
+  it('leads to an agent whose base URL has a path', async () => {
+    const { url, listener } = await strangers('rest', async (incoming) => incoming.target);
+    const to = { replica: 0, instanceId: 'x', at: listener.at, foreign: true };
+    for (const base of [`${url}/callee`, `${url}/callee/`, `${url}/callee/.well-known/agent-card.json`]) {
+      const connection = a2aProtocol.connect({ ...to, url: base }, { binding: 'rest' });
+      closers.push(() => connection.close());
+      expect(await connection.call(call('x'))).toEqual({ text: 'callee' });
+    }
+  });
+});
+
+describe('a listener that closes', () => {
+  it.each(bindings)('waits for nobody who follows a paused task (%s)', async (binding) => {
+    const { listener, url } = await strangers(binding, async () => {
+      throw new CallError({ code: 'inputRequired', message: 'asks', details: { id: 'q', component: 'callee', prompt: 'Which?' } });
+    });
+    const { client } = await sdkClient(url, binding);
+    const paused = taskOf(await client.sendMessage(say('x')));
+    expect(paused.status?.state).toBe(TaskState.TASK_STATE_INPUT_REQUIRED);
+    const following = client.resubscribeTask({ id: paused.id, tenant: '' });
+    expect((await following.next()).value?.payload?.$case).toBe('task');
+    const rest = following.next().catch(() => {});
+    await listener.close(20_000);
+    await rest;
+  });
+
+  it.each(bindings)('waits for nobody who never spoke (%s)', async (binding) => {
+    const { listener } = await strangers(binding, async () => 'x');
+    if (!('port' in listener.at)) throw new Error('expected a TCP listener');
+    const socket = connect(listener.at.port, listener.at.host);
+    await once(socket, 'connect');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await listener.close(0);
+    socket.destroy();
+  });
+});
+
 describe('hostile input', () => {
   const headers = { 'content-type': 'application/json', 'a2a-version': '1.0' };
   const rpc = (params: unknown, method = 'SendMessage') => JSON.stringify({ jsonrpc: '2.0', id: 7, method, params });
