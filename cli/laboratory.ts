@@ -115,6 +115,7 @@ export async function deployConfiguration(
       otlpEndpoints: [collector?.url, process.env.OTEL_EXPORTER_OTLP_ENDPOINT].filter((url): url is string => Boolean(url)),
       samplingRatio: 0,
       folder: deploymentFolder,
+      sourceFolder: project.scenario.folder,
       environment: secretsOf(plan),
       ingressPort: rest.ingressPort ?? 0,
       readyTimeoutMs,
