@@ -99,7 +99,8 @@ export class Router {
     let place: Awaited<ReturnType<Outflow['enter']>> | undefined;
     set.begin(replica);
     try {
-      place = await this.#outflows.get(delivery.to)?.enter(scope.cancellation);
+      const outflow = this.#outflows.get(delivery.to);
+      if (outflow !== undefined) place = await outflow.enter(scope.cancellation);
       const call: OutgoingCall = {
         target: delivery.to,
         pattern,

@@ -114,7 +114,7 @@ export function startChild(options: ChildOptions): Child {
  */
 function guard(pid: number, child: ChildProcess): void {
   if (process.platform === 'win32') return;
-  const shell = spawn('/bin/sh', ['-c', 'read -r _; kill -KILL -- "-$1"', 'guard', String(pid)], {
+  const shell = spawn('/bin/sh', ['-c', 'read -r _; kill -KILL -"$1"', 'guard', String(pid)], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
     env: {},
