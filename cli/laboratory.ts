@@ -17,6 +17,7 @@ import {
   weakest,
 } from '../compiler/contracts/index.ts';
 import { planDeployment } from '../compiler/plan/plan-deployment.ts';
+import { foreignComponents, withForeign } from '../profiler/analyze/stand-ins.ts';
 import { foldBlock, readSamples } from '../profiler/block.ts';
 import type { Collector } from '../profiler/collect/collector.ts';
 
@@ -196,7 +197,8 @@ async function measureBlock(
   if ('disk' in result) fail('DMAS_ENV_DISK', `the samples of ${request.id} could not be written: ${result.disk}`);
   const usageAfter = await deployment.usage();
   await deployment.flushTraces();
-  const { spans } = collector.take(request.id);
+  const { spans: sent } = collector.take(request.id);
+  const spans = withForeign(sent, foreignComponents(deployment.plan));
   if (spans.length > 0) await writeTraces(folder.file(`traces/${request.id}.ndjson`), spans);
   const known = reference.known();
   const block = foldBlock({

@@ -13,6 +13,9 @@ import type { Project } from '../../../../cli/project.ts';
 import { bundlePlan } from '../../../../compiler/bundle.ts';
 import { type Configuration, DmasError, onePerComponent } from '../../../../compiler/contracts/index.ts';
 import { planDeployment } from '../../../../compiler/plan/plan-deployment.ts';
+import { foreignComponents, withForeign } from '../../../../profiler/analyze/stand-ins.ts';
+import { buildTraces } from '../../../../profiler/analyze/tree.ts';
+import { entryVisits, type Visit } from '../../../../profiler/analyze/visits.ts';
 import { cleanProcesses } from '../../../../runtime/targets/process/clean.ts';
 import { createProcessTarget } from '../../../../runtime/targets/process/create.ts';
 import { processesWithEnvironment, startToken } from '../../../../runtime/targets/process/procfs.ts';
@@ -130,6 +133,25 @@ describe('programs of others on the process target', () => {
       const spans = await application.spans();
       const serving = spans.filter(({ name }) => name === 'serve archive').map(({ replica }) => replica);
       expect(new Set(serving)).toEqual(new Set([0, 1]));
+    });
+  });
+
+  it('stands in a trace by what its caller saw, with what its neighbour did inside', async () => {
+    const { project, with: deployed } = await open();
+    await deployed(plain(project), async (application) => {
+      for (let n = 0; n < 3; n++) await ask(application, `topic-${n}`);
+      const sent = await application.spans();
+      const spans = withForeign(sent, foreignComponents(application.deployment.plan));
+      const { requests, unbrokenShare } = buildTraces(spans);
+      expect(requests).toHaveLength(3);
+      expect(unbrokenShare).toBe(1);
+      const tree = (visit: Visit): string =>
+        `${visit.component}(${visit.calls.map((call) => (call.kind === 'component' ? tree(call.visit) : 'model')).join(' ')})`;
+      expect(requests.map((request) => entryVisits(request).map(tree))).toEqual(Array(3).fill(['desk(researcher(archive()) rater())']));
+      // Without it the neighbour would be taken for what the caller called.
+      expect(buildTraces(sent).requests.map((request) => entryVisits(request).map(tree))[0]).not.toEqual([
+        'desk(researcher(archive()) rater())',
+      ]);
     });
   });
 
