@@ -1,8 +1,10 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Place, Problem } from '../compiler/contracts/index.ts';
+import { DmasError, type Place, type Problem } from '../compiler/contracts/index.ts';
 import { offeredPerSecond, type Workload } from '../profiler/load/workload.ts';
+import { findExecutable } from '../runtime/targets/process/program.ts';
 import type { Scenario } from '../scenarios/schema.ts';
+import type { Project } from './project.ts';
 
 type At = (path: string) => Place;
 
@@ -12,6 +14,23 @@ export function checkFolders(scenario: Scenario, at: At): Problem[] {
     if (command === undefined || statSync(resolve(scenario.folder, folder), { throwIfNoEntry: false })?.isDirectory()) return [];
     const message = `agents.${name}: there is no folder ${folder} to run the command in`;
     return { code: 'DMAS_FILE_UNREADABLE' as const, severity: 'error' as const, message, at: at(`agents.${name}.folder`) };
+  });
+}
+
+/** Commands that cannot be started here: told once, before every layout fails with it. */
+export function checkCommands({ scenario, target }: Pick<Project, 'scenario' | 'target'>): readonly Problem[] {
+  if (target.traits.programs !== 'command') return [];
+  return Object.entries(scenario.config.agents).flatMap(([name, { command, folder, env }]) => {
+    const [file] = command ?? [];
+    if (file === undefined) return [];
+    try {
+      findExecutable(file, resolve(scenario.folder, folder), env.PATH ?? process.env.PATH ?? '', name);
+      return [];
+    } catch (error) {
+      if (!(error instanceof DmasError)) throw error;
+      const at = { file: scenario.file, ...(scenario.places[`agents.${name}.command.0`] ?? scenario.places[`agents.${name}`]) };
+      return error.problems.map((problem) => ({ ...problem, at }));
+    }
   });
 }
 

@@ -17,7 +17,7 @@ import type { Target, TargetDescriptor } from '../runtime/targets/target.ts';
 import { checkScenario } from '../scenarios/check.ts';
 import { loadScenario } from '../scenarios/load.ts';
 import type { Scenario } from '../scenarios/schema.ts';
-import { checkFolders, checkOffered } from './elsewhere.ts';
+import { checkCommands, checkFolders, checkOffered } from './elsewhere.ts';
 import { frontends, llmBackends, protocols, searchStrategies, stateStores, targets } from './registry.ts';
 import { readReplies } from './replies.ts';
 
@@ -132,7 +132,7 @@ export async function openTarget(project: Project): Promise<Target> {
     );
   }
   const target = (await project.target.load()).create(project.scenario.config.target);
-  const problems = await target.check();
+  const problems = [...(await target.check()), ...checkCommands(project)];
   if (problems.some((problem) => problem.severity === 'error')) throw new DmasError(problems);
   return target;
 }

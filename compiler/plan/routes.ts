@@ -151,7 +151,7 @@ function refuse(request: PlanRequest, { channel, from, to }: Need, { protocol, o
   const foreign = [to, from].find((name) => elsewhereOf(request.workflow, name) !== undefined);
   if (foreign !== undefined && traits.strangerUrl === undefined)
     return unplaceable(`${where}: "${foreign}" runs elsewhere, and ${protocol} is spoken only among our own units`);
-  if (foreign === from && foreignConfig(request, to)?.external !== undefined)
+  if (elsewhereOf(request.workflow, from) !== undefined && foreignConfig(request, to)?.external !== undefined)
     return unplaceable(
       `${where}: "${from}" runs elsewhere, so nobody could keep it within what the external "${to}" may be given`,
       `let an agent of this workflow call ${to}`,
