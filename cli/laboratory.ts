@@ -17,6 +17,7 @@ import {
   weakest,
 } from '../compiler/contracts/index.ts';
 import { planDeployment } from '../compiler/plan/plan-deployment.ts';
+import { foreignComponents, withForeign } from '../profiler/analyze/stand-ins.ts';
 import { foldBlock, readSamples } from '../profiler/block.ts';
 import type { Collector } from '../profiler/collect/collector.ts';
 
@@ -115,6 +116,7 @@ export async function deployConfiguration(
       otlpEndpoints: [collector?.url, process.env.OTEL_EXPORTER_OTLP_ENDPOINT].filter((url): url is string => Boolean(url)),
       samplingRatio: 0,
       folder: deploymentFolder,
+      sourceFolder: project.scenario.folder,
       environment: secretsOf(plan),
       ingressPort: rest.ingressPort ?? 0,
       readyTimeoutMs,
@@ -195,7 +197,8 @@ async function measureBlock(
   if ('disk' in result) fail('DMAS_ENV_DISK', `the samples of ${request.id} could not be written: ${result.disk}`);
   const usageAfter = await deployment.usage();
   await deployment.flushTraces();
-  const { spans } = collector.take(request.id);
+  const { spans: sent } = collector.take(request.id);
+  const spans = withForeign(sent, foreignComponents(deployment.plan));
   if (spans.length > 0) await writeTraces(folder.file(`traces/${request.id}.ndjson`), spans);
   const known = reference.known();
   const block = foldBlock({

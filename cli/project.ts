@@ -9,6 +9,7 @@ import {
 } from '../compiler/contracts/index.ts';
 import { readWorkflow } from '../compiler/frontends/read-workflow.ts';
 import { baselineConfiguration } from '../compiler/plan/baseline.ts';
+import { bindElsewhere } from '../compiler/plan/bind-elsewhere.ts';
 import { buildSpace } from '../optimizer/space/build.ts';
 import type { Space } from '../optimizer/space/space.ts';
 import { readWorkload, type Workload } from '../profiler/load/workload.ts';
@@ -16,6 +17,7 @@ import type { Target, TargetDescriptor } from '../runtime/targets/target.ts';
 import { checkScenario } from '../scenarios/check.ts';
 import { loadScenario } from '../scenarios/load.ts';
 import type { Scenario } from '../scenarios/schema.ts';
+import { checkCommands, checkFolders, checkOffered } from './elsewhere.ts';
 import { frontends, llmBackends, protocols, searchStrategies, stateStores, targets } from './registry.ts';
 import { readReplies } from './replies.ts';
 
@@ -61,6 +63,13 @@ export async function openScenario(scenario: Scenario): Promise<Project> {
   const { replies, problems: replyProblems } = await readReplies(scenario);
   problems.push(...workloadProblems, ...replyProblems);
   if (!read.workflow) throw new DmasError(problems);
+  const nearest = (path: string) => {
+    const parts = path.split('.');
+    while (parts.length > 0 && !scenario.places[parts.join('.')]) parts.pop();
+    return at(parts.join('.'));
+  };
+  const { workflow, problems: elsewhereProblems } = bindElsewhere(read.workflow, config.agents, nearest);
+  problems.push(...elsewhereProblems, ...checkFolders(scenario, nearest), ...checkOffered(scenario, workload, nearest));
 
   const words = {
     protocols: ids(protocols),
@@ -69,12 +78,12 @@ export async function openScenario(scenario: Scenario): Promise<Project> {
     backends: ids(llmBackends),
     strategies: ids(searchStrategies),
   };
-  problems.push(...checkScenario(scenario, read.workflow, words));
+  problems.push(...checkScenario(scenario, workflow, words));
   throwErrors(problems);
   const target = targets.find((candidate) => candidate.id === config.target.kind);
   if (!target || !workload) fail('DMAS_CFG_UNKNOWN_TARGET', `unknown target ${config.target.kind}`);
 
-  const { configuration: baseline, problems: baselineProblems } = baselineConfiguration(read.workflow, config);
+  const { configuration: baseline, problems: baselineProblems } = baselineConfiguration(workflow, config);
   problems.push(...baselineProblems.map((problem) => ({ at: at('baseline'), ...problem })));
   const defaults: LayoutDefaults = {
     protocol: config.baseline.protocol,
@@ -82,7 +91,7 @@ export async function openScenario(scenario: Scenario): Promise<Project> {
     serving: baseline?.serving ?? {},
   };
   const { space, problems: spaceProblems } = buildSpace({
-    workflow: read.workflow,
+    workflow,
     config,
     targetTraits: target.traits,
     protocolIds: ids(protocols),
@@ -91,7 +100,7 @@ export async function openScenario(scenario: Scenario): Promise<Project> {
   problems.push(...spaceProblems.map((problem) => ({ at: at('search'), ...problem })));
   throwErrors(problems);
   if (!baseline || !space) fail('DMAS_INTERNAL', 'a scenario without errors gave no baseline or no search space');
-  return { scenario, workflow: read.workflow, workload, baseline, defaults, space, replies, target, warnings: problems };
+  return { scenario, workflow, workload, baseline, defaults, space, replies, target, warnings: problems };
 }
 
 function throwErrors(problems: readonly Problem[]): void {
@@ -123,7 +132,7 @@ export async function openTarget(project: Project): Promise<Target> {
     );
   }
   const target = (await project.target.load()).create(project.scenario.config.target);
-  const problems = await target.check();
+  const problems = [...(await target.check()), ...checkCommands(project)];
   if (problems.some((problem) => problem.severity === 'error')) throw new DmasError(problems);
   return target;
 }

@@ -63,6 +63,13 @@ export function checkScenario(scenario: Scenario, workflow: Workflow, words: Kno
   for (const name of Object.keys(config.prices.models))
     expectWord('DMAS_CFG_UNKNOWN_MODEL', `prices.models.${name}`, 'model', name, workflow.models);
 
+  for (const [name, { speaks, neighbours }] of Object.entries(config.agents)) {
+    if (speaks !== undefined) protocol(`agents.${name}.speaks`, speaks);
+    for (const [variable, neighbour] of Object.entries(neighbours)) {
+      if (neighbour.protocol !== undefined) protocol(`agents.${name}.neighbours.${variable}.protocol`, neighbour.protocol);
+    }
+  }
+
   const { baseline, search } = config;
   protocol('baseline.protocol', baseline.protocol.protocol);
   for (const [name, choice] of Object.entries(baseline.channels)) {
