@@ -15,13 +15,14 @@ import { a2a as protocolA2a } from '../runtime/protocols/a2a.ts';
 import { grpc as protocolGrpc } from '../runtime/protocols/grpc.ts';
 import { httpJson as protocolHttpJson } from '../runtime/protocols/http-json.ts';
 import { inproc as protocolInproc } from '../runtime/protocols/inproc.ts';
+import { mcp as protocolMcp } from '../runtime/protocols/mcp.ts';
 import { file as stateStoreFile } from '../runtime/state/file.ts';
 import { memory as stateStoreMemory } from '../runtime/state/memory.ts';
 import { dockerTarget as targetDocker } from '../runtime/targets/docker.ts';
 import { processTarget as targetProcess } from '../runtime/targets/process.ts';
 
 export const frontends = [frontendDeclared, frontendLanggraph, frontendTypescript] as const;
-export const protocols = [protocolA2a, protocolGrpc, protocolHttpJson, protocolInproc] as const;
+export const protocols = [protocolA2a, protocolGrpc, protocolHttpJson, protocolInproc, protocolMcp] as const;
 export const llmBackends = [llmBackendOpenaiCompatible, llmBackendSimulated] as const;
 export const stateStores = [stateStoreFile, stateStoreMemory] as const;
 export const targets = [targetDocker, targetProcess] as const;

@@ -18,7 +18,7 @@ export function servedComponents(program: UnitProgram): readonly ServedComponent
 }
 
 function servedAgent(part: AgentPart): ServedComponent {
-  const { name, description, input, output, chunk } = part.ref;
+  const { name, description, input, output, chunk, effect } = part.ref;
   return {
     name,
     kind: 'agent',
@@ -27,6 +27,7 @@ function servedAgent(part: AgentPart): ServedComponent {
     output: jsonSchema(output),
     // As the workflow has it: a model's text can always be passed on as it comes.
     streams: chunk !== undefined || part[brand] === 'llm-agent',
+    effect,
     tools: [],
   };
 }

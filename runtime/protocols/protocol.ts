@@ -96,6 +96,8 @@ export interface ServedComponent {
   readonly input: JsonSchema;
   readonly output: JsonSchema;
   readonly streams: boolean;
+  /** What repeating a call of an agent does. */
+  readonly effect?: Effect;
   /** Of a tool server. */
   readonly tools: readonly ServedTool[];
 }

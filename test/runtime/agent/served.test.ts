@@ -52,6 +52,7 @@ describe('what a unit introduces', () => {
         },
         output: { type: 'object', properties: { text: { type: 'string' } }, required: ['text'] },
         streams: false,
+        effect: 'idempotent',
         tools: [],
       },
       {
@@ -61,6 +62,7 @@ describe('what a unit introduces', () => {
         input: { type: 'string' },
         output: { type: 'string' },
         streams: true,
+        effect: 'idempotent',
         tools: [],
       },
       {
