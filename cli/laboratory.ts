@@ -24,7 +24,7 @@ import type { Collector } from '../profiler/collect/collector.ts';
 import type { LoadResult, LoadUnwritten } from '../profiler/load/job.ts';
 import { loadJob } from '../profiler/load/workload.ts';
 import { writeTraces } from '../profiler/store/traces.ts';
-import type { Deployment, Target } from '../runtime/targets/target.ts';
+import type { Deployment, DeployRequest, Target } from '../runtime/targets/target.ts';
 import { planRequest } from './planning.ts';
 import type { Project } from './project.ts';
 import { openReference, type Reference } from './reference.ts';
@@ -52,6 +52,7 @@ export async function createLaboratory(options: LaboratoryOptions): Promise<Labo
   const driverCode = await bundleJob('profiler/load/driver-main');
   const reference = await openReference(options.folder.file('reference.json'));
   const stubbed = stubbedTools(options.project.workflow, options.project.scenario);
+  const allowed = options.project.scenario.config.workload.allowSideEffects;
   let sequence = (await readdir(options.folder.file('deployments')).catch(() => [])).length;
   const nextId = () => `${options.folder.id.slice(-4)}-${++sequence}`;
 
@@ -65,7 +66,10 @@ export async function createLaboratory(options: LaboratoryOptions): Promise<Labo
         configurations.map(async (configuration) => {
           const id = configurationId(configuration);
           try {
-            arms.set(id, await deployConfiguration(options, configuration, nextId(), context, { stubbedTools: stubbed }));
+            arms.set(
+              id,
+              await deployConfiguration(options, configuration, nextId(), context, { stubbedTools: stubbed, allowedSideEffects: allowed }),
+            );
           } catch (error) {
             if (signal.aborted) return;
             // A full disk is no failure of a layout.
@@ -100,7 +104,7 @@ export async function deployConfiguration(
   configuration: Configuration,
   deploymentId: string,
   context: StageContext,
-  rest: { readonly ingressPort?: number; readonly stubbedTools?: readonly string[] } = {},
+  rest: { readonly ingressPort?: number } & Pick<DeployRequest, 'stubbedTools' | 'allowedSideEffects'> = {},
 ): Promise<Deployment> {
   const id = configurationId(configuration);
   const startedAtMs = context.now();
@@ -121,6 +125,7 @@ export async function deployConfiguration(
       ingressPort: rest.ingressPort ?? 0,
       readyTimeoutMs,
       ...(rest.stubbedTools === undefined ? {} : { stubbedTools: rest.stubbedTools }),
+      ...(rest.allowedSideEffects === undefined ? {} : { allowedSideEffects: rest.allowedSideEffects }),
     },
     context,
   );

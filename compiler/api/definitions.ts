@@ -55,6 +55,10 @@ export interface AgentContext<Calls extends AgentRef = AgentRef, Topics extends 
   send<R extends Calls>(agent: R, input: z.input<R['input']>): Promise<void>;
   /** Returns once every subscriber has accepted it. Order is kept per publisher and conversation. */
   publish<T extends Topics>(topic: T, message: z.input<T['message']>): Promise<void>;
+  /** The tools a server has at this moment; needs `toolServers`. */
+  discover(server: ToolServerDefinition): Promise<readonly DiscoveredTool[]>;
+  /** Runs a tool of a server by its name; needs `toolServers`. */
+  toolNamed(server: ToolServerDefinition, tool: string, input: unknown): Promise<unknown>;
   /** Runs a tool, here or on its server; needs `tools`. */
   tool<T extends ToolRef>(tool: T, input: z.input<T['input']>): Promise<z.output<T['output']>>;
   /**
@@ -105,6 +109,8 @@ export interface CodeAgentOptions<Calls extends AgentRef, Topics extends TopicRe
   /** Agents it may call. Calling another is an error, so that the compiler knows every channel. */
   readonly calls?: readonly Calls[];
   readonly tools?: readonly ToolRef[];
+  /** Tool servers it may ask for their tools. */
+  readonly toolServers?: readonly ToolServerDefinition[];
   readonly publishes?: readonly Topics[];
   /** Topics it listens to; the handler then gets each message as its input. */
   readonly subscribes?: readonly TopicRef[];
@@ -117,6 +123,8 @@ export interface LlmAgentOptions extends PlacementHints {
   readonly model: string;
   readonly system: string;
   readonly tools?: readonly ToolRef[];
+  /** Servers all of whose tools are offered, as they are at each turn of the model. */
+  readonly toolServers?: readonly ToolServerDefinition[];
   /** Sub-agents offered to the model as tools. */
   readonly agents?: readonly AgentRef[];
   /** Rounds of tool calls before it must answer. Default 4. */
@@ -162,6 +170,31 @@ export interface ToolServerDefinition {
   readonly options: PlacementHints;
   /** Present when somebody else built the server; the scenario says under `agents` how it is run or reached. */
   readonly elsewhere?: ElsewhereSpoken;
+  /** Whoever names the server in `toolServers` is offered the tools it has at the time, beside those in `tools`. */
+  readonly discovers?: boolean;
+}
+
+export interface McpServerOptions {
+  /** Tools whose contracts are known here, to be called by `ctx.tool`. */
+  readonly tools?: readonly ToolRef[];
+  /** Revision it speaks. Default `auto`: it is asked. */
+  readonly revision?: 'auto' | '2026-07-28' | '2025-11-25';
+  /** `stdio`: it reads and writes lines; a bridge of ours stands before it. Default `http`. */
+  readonly transport?: 'http' | 'stdio';
+  /** For how many milliseconds its list of tools may be kept when it does not say it. Default 5000. */
+  readonly listTtlMs?: number;
+  /** Calls one replica handles at a time, for the prediction. Default 64. */
+  readonly concurrency?: number;
+  readonly domains?: readonly string[];
+}
+
+/** A tool as its server describes it at run time. */
+export interface DiscoveredTool {
+  readonly name: string;
+  readonly description: string;
+  /** JSON Schema of its input. */
+  readonly input: { readonly [key: string]: unknown };
+  readonly effect: Effect;
 }
 
 /** How something that runs elsewhere is spoken to. */

@@ -22,6 +22,7 @@ import {
   type GraphOptions,
   type LlmAgent,
   type LlmAgentOptions,
+  type McpServerOptions,
   type PlacementHints,
   type ToolContext,
   type ToolRef,
@@ -139,6 +140,17 @@ export function elsewhereTools(
 ): ToolServerDefinition {
   const { tools = [], concurrency, ...spoken } = options;
   return { [brand]: 'tool-server', name, tools, options: concurrency === undefined ? {} : { concurrency }, elsewhere: spoken };
+}
+
+/**
+ * A tool server that speaks MCP and that somebody else built. Its tools are asked for at run time, so a tool that is new
+ * there is offered here without a redeployment. The scenario says under `agents` how it is started or reached.
+ */
+/* @__NO_SIDE_EFFECTS__ */
+export function mcpServer(name: string, options: McpServerOptions = {}): ToolServerDefinition {
+  const { tools = [], concurrency, domains, ...spoken } = options;
+  const hints = { ...(concurrency === undefined ? {} : { concurrency }), ...(domains === undefined ? {} : { domains }) };
+  return { [brand]: 'tool-server', name, tools, options: hints, elsewhere: { speaks: 'mcp', options: spoken }, discovers: true };
 }
 
 /** The whole application: where requests enter, and the implementation of every part. */

@@ -26,6 +26,11 @@ export interface ProcessBinding {
   readonly queueLimit: number;
   /** Tools answered by a made-up value of their output schema instead of being run: side effects nobody allowed. */
   readonly stubbedTools?: readonly string[];
+  /**
+   * While a run measures: the tools with side effects that run for real. Then tools found at run time that have side effects
+   * and are not among them are answered by a stub as well. Absent: they all run.
+   */
+  readonly allowedSideEffects?: readonly string[];
   /** How long a draining unit waits for what is in flight. */
   readonly drainMs: number;
 }

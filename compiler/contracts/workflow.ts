@@ -71,6 +71,8 @@ export interface Agent {
   readonly usesSessionState: boolean;
   /** Tools it uses, on a server or local. */
   readonly tools?: readonly string[];
+  /** Tool servers it uses as they are: whatever tools they have at the time. */
+  readonly toolServers?: readonly string[];
   readonly blackboards: readonly string[];
   /** Environment variables it reads; given to no other unit. */
   readonly secrets: readonly string[];

@@ -71,9 +71,11 @@ function partsOf(unit: PlannedUnit, workflow: Workflow): readonly SourceRef[] {
 
 /** Tool servers it hosts or calls: contracts only. */
 function toolServersOf(unit: PlannedUnit, workflow: Workflow): readonly SourceRef[] {
-  const used = new Set(workflow.agents.filter((agent) => unit.agents.includes(agent.name)).flatMap((agent) => agent.tools ?? []));
+  const agents = workflow.agents.filter((agent) => unit.agents.includes(agent.name));
+  const used = new Set(agents.flatMap((agent) => agent.tools ?? []));
+  const whole = new Set(agents.flatMap((agent) => agent.toolServers ?? []));
   return workflow.toolServers
-    .filter((server) => unit.toolServers.includes(server.name) || server.tools.some((tool) => used.has(tool)))
+    .filter(({ name, tools }) => unit.toolServers.includes(name) || whole.has(name) || tools.some((tool) => used.has(tool)))
     .map((server) => server.source);
 }
 

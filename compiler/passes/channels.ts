@@ -38,8 +38,10 @@ export function deriveChannels(sources: ChannelSources): readonly Channel[] {
   for (const agent of sources.agents) {
     for (const server of sources.toolServers) {
       const used = sources.tools.filter((tool) => tool.server === server.name && (agent.tools ?? []).includes(tool.name));
-      if (used.length === 0) continue;
-      const repeatable = used.every((tool) => tool.effect !== 'sideEffect');
+      const whole = (agent.toolServers ?? []).includes(server.name);
+      if (used.length === 0 && !whole) continue;
+      // What a tool that is not known yet does when it is repeated is not known either.
+      const repeatable = !(whole && server.discovers === true) && used.every((tool) => tool.effect !== 'sideEffect');
       add({ id: `${agent.name}->${server.name}`, kind: 'tool', from: [agent.name], to: [server.name], patterns: ['request'], repeatable });
     }
     if (agent.model !== undefined) {

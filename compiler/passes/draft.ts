@@ -14,7 +14,7 @@ export interface Draft {
 export interface Reference {
   readonly from: string;
   readonly to: string;
-  readonly what: 'agent' | 'tool';
+  readonly what: 'agent' | 'tool' | 'tool server';
 }
 
 export type Pass = (draft: Draft) => readonly Problem[];

@@ -6,9 +6,11 @@ import { problemAt } from './draft.ts';
 export const findUnknownReferences: Pass = (draft) => {
   const agents = draft.workflow.agents.map((agent) => agent.name);
   const tools = draft.workflow.tools.map((tool) => tool.name);
-  const unknown = draft.references.filter(({ to, what }) => !(what === 'agent' ? agents : tools).includes(to));
+  const servers = draft.workflow.toolServers.map((server) => server.name);
+  const known = { agent: agents, tool: tools, 'tool server': servers };
+  const unknown = draft.references.filter(({ to, what }) => !known[what].includes(to));
   const problems = unknown.map(({ from, to, what }) => {
-    const allowed = [...(what === 'agent' ? agents : tools)].sort();
+    const allowed = [...known[what]].sort();
     const guess = didYouMean(to, allowed);
     return problemAt(draft, from, {
       code: 'DMAS_WF_UNKNOWN_AGENT',

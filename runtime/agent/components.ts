@@ -5,7 +5,7 @@ import { createContext, type Declared } from './context.ts';
 import type { Component } from './dispatch.ts';
 import { graphHandler } from './graph-runs.ts';
 import { llmHandler } from './llm-agent.ts';
-import { type AgentPart, agentParts, toolParts, type UnitProgram } from './program.ts';
+import { type AgentPart, agentParts, declaredServers, declaredTools, toolParts, type UnitProgram } from './program.ts';
 import type { Runtime } from './runtime.ts';
 import { toolServerComponent } from './tools.ts';
 
@@ -31,11 +31,13 @@ function handlerOf(part: AgentPart, runtime: () => Runtime): AgentHandler {
   return (input, turn) => part.handle(input as never, createContext(runtime(), part.ref.name, declared, turn) as never);
 }
 
-function declaredBy({ options }: CodeAgent): Declared {
+function declaredBy(part: CodeAgent): Declared {
+  const { options } = part;
   const names = (list: readonly { readonly name: string }[] | undefined) => new Set((list ?? []).map(({ name }) => name));
   return {
     calls: names(options.calls),
-    tools: names(options.tools),
+    tools: names(declaredTools(part)),
+    toolServers: names(declaredServers(part)),
     publishes: names(options.publishes),
     blackboards: names(options.blackboards),
     session: options.usesSession === true,

@@ -4,6 +4,7 @@ import type { Pattern } from '../../compiler/contracts/workflow.ts';
 import type { AgentTurn } from './agent-turn.ts';
 import { ownCancellation } from './cancellation.ts';
 import type { Delivery } from './delivery.ts';
+import { discoverTools, useServerTool } from './discovery.ts';
 import { hop } from './hop.ts';
 import type { Runtime } from './runtime.ts';
 import type { Scope } from './scope.ts';
@@ -14,6 +15,7 @@ import { useTool } from './tools.ts';
 export interface Declared {
   readonly calls: ReadonlySet<string>;
   readonly tools: ReadonlySet<string>;
+  readonly toolServers: ReadonlySet<string>;
   readonly publishes: ReadonlySet<string>;
   readonly blackboards: ReadonlySet<string>;
   readonly session: boolean;
@@ -53,6 +55,19 @@ export function createContext(runtime: Runtime, agent: string, declared: Declare
     },
     pause: (prompt, id) => turn.pause(prompt, id),
     resume: turn.scope.resume ?? {},
+    discover: async (server) => {
+      require(declared.toolServers, server.name, agent, 'toolServers');
+      return discoverTools(runtime, agent, server, scopeHere());
+    },
+    toolNamed: async (server, name, input) => {
+      require(declared.toolServers, server.name, agent, 'toolServers');
+      const scope = scopeHere();
+      const known = (await discoverTools(runtime, agent, server, scope)).find((tool) => tool.name === name);
+      if (known === undefined) {
+        throw new CallError({ code: 'unknown', message: `${server.name} has no tool ${name}`, component: server.name, neverStarted: true });
+      }
+      return useServerTool(runtime, agent, server, known, input, scope);
+    },
     get session() {
       if (!declared.session) throw undeclared(agent, 'session state', 'usesSession');
       session ??= runtime.state.session(agent, turn.scope.sessionId);

@@ -1,9 +1,10 @@
 import { z } from 'zod';
-import type { AgentRef, LlmAgent, LlmAgentOptions, ToolRef } from '../../compiler/api/definitions.ts';
+import type { AgentRef, LlmAgent, LlmAgentOptions, ToolRef, ToolServerDefinition } from '../../compiler/api/definitions.ts';
 import { CallError, type CallErrorValue, toCallError } from '../../compiler/contracts/call-errors.ts';
 import type { JsonSchema } from '../../compiler/contracts/json.ts';
 import type { ChatMessage, ChatReply, ChatRequest, ToolCall } from '../llm/backend.ts';
 import type { AgentHandler, AgentTurn } from './agent-turn.ts';
+import { discoverTools, useServerTool } from './discovery.ts';
 import { hop } from './hop.ts';
 import type { Runtime } from './runtime.ts';
 import { useTool } from './tools.ts';
@@ -46,22 +47,20 @@ async function converse(
   messages: ChatMessage[],
   turn: AgentTurn,
 ): Promise<string> {
-  const maxRounds = offers.size === 0 ? 0 : (options.maxRounds ?? defaultMaxRounds);
-  const tools = [...offers.values()].map((offer) => offer.function);
+  const servers = options.toolServers ?? [];
+  const maxRounds = offers.size === 0 && servers.length === 0 ? 0 : (options.maxRounds ?? defaultMaxRounds);
   const emit = turn.emit === undefined ? undefined : textEmitter(ref, turn.emit);
   for (let round = 0; ; round++) {
     // After the last round of calls nothing is offered, so the model has to answer with what it has.
     const last = round >= maxRounds;
-    const reply = await runtime.models.chat(
-      options.model,
-      requestOf(options, messages, last ? [] : tools, responseSchema),
-      turn.scope,
-      emit,
-    );
+    // Asked for at every turn: a tool that is new on its server is offered from the next turn on.
+    const offered = last || servers.length === 0 ? offers : await withServers(runtime, ref.name, offers, servers, turn);
+    const tools = last ? [] : [...offered.values()].map((offer) => offer.function);
+    const reply = await runtime.models.chat(options.model, requestOf(options, messages, tools, responseSchema), turn.scope, emit);
     if (last || reply.toolCalls.length === 0) return finalText(ref, reply);
     messages.push({ role: 'assistant', content: reply.text, toolCalls: reply.toolCalls });
     // All at once; results stand in the order the model asked for them, not in the order they came.
-    const results = await Promise.allSettled(reply.toolCalls.map((call) => runCall(runtime, offers, call, turn)));
+    const results = await Promise.allSettled(reply.toolCalls.map((call) => runCall(runtime, offered, call, turn)));
     for (const result of results) if (result.status === 'rejected') throw result.reason;
     messages.push(...results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])));
   }
@@ -133,11 +132,39 @@ function offersOf(agent: string, options: LlmAgentOptions): Map<string, Offer> {
   return new Map([...tools, ...agents].map((offer) => [offer.function.name, offer]));
 }
 
+/**
+ * The offers, and behind them the tools the servers have now, in the order their servers list them. A name that is taken
+ * gets its server's before it.
+ */
+async function withServers(
+  runtime: Runtime,
+  agent: string,
+  offers: ReadonlyMap<string, Offer>,
+  servers: readonly ToolServerDefinition[],
+  { scope }: AgentTurn,
+): Promise<ReadonlyMap<string, Offer>> {
+  const lists = await Promise.all(servers.map((server) => discoverTools(runtime, agent, server, scope)));
+  const all = new Map(offers);
+  for (const [index, server] of servers.entries()) {
+    for (const tool of lists[index] ?? []) {
+      const plain = functionName(tool.name);
+      const name = all.has(plain) ? functionName(`${server.name}_${tool.name}`) : plain;
+      if (all.has(name)) continue;
+      all.set(name, {
+        function: { name, description: tool.description, parameters: tool.input },
+        run: (input, present, turn) => useServerTool(present, agent, server, tool, input, turn.scope),
+      });
+    }
+  }
+  return all;
+}
+
 /** OpenAI function names are letters, digits, `_` and `-`, at most 64. */
 function functionOf(ref: AgentRef | ToolRef): ChatRequest['tools'][number] {
-  const name = ref.name.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 64);
-  return { name, description: ref.description, parameters: jsonSchema(ref.input, 'input') };
+  return { name: functionName(ref.name), description: ref.description, parameters: jsonSchema(ref.input, 'input') };
 }
+
+const functionName = (name: string) => name.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 64);
 
 function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });

@@ -55,6 +55,11 @@ export function serverOf(program: UnitProgram, tool: string): ToolServerDefiniti
   return program.toolServers.find((server) => server.tools.some((candidate) => candidate.name === tool));
 }
 
+/** Tool servers an agent uses as they are. */
+export function declaredServers(part: AgentPart): readonly ToolServerDefinition[] {
+  return part[brand] === 'llm-agent' || part[brand] === 'code-agent' ? (part.options.toolServers ?? []) : [];
+}
+
 /** Whom an agent may call, send to or stream from: the channels it declared. */
 export function declaredCalls(part: AgentPart): readonly AgentRef[] {
   if (part[brand] === 'code-agent') return part.options.calls ?? [];
@@ -63,5 +68,6 @@ export function declaredCalls(part: AgentPart): readonly AgentRef[] {
 }
 
 export function declaredTools(part: AgentPart): readonly ToolRef[] {
-  return part[brand] === 'graph-agent' ? [] : (part.options.tools ?? []);
+  const named = part[brand] === 'graph-agent' ? [] : (part.options.tools ?? []);
+  return [...new Set([...named, ...declaredServers(part).flatMap((server) => server.tools)])];
 }

@@ -3,7 +3,7 @@ import type { Peers, ReplicaAddress } from '../../compiler/contracts/binding.ts'
 import { CallError, toCallError } from '../../compiler/contracts/call-errors.ts';
 import type { LogicalAddress, Route } from '../../compiler/contracts/plan.ts';
 import { attr, spanName } from '../../compiler/contracts/trace-attributes.ts';
-import type { OutgoingCall, Protocol, WireFacts } from '../protocols/protocol.ts';
+import type { OutgoingCall, Protocol, ServedTool, WireFacts } from '../protocols/protocol.ts';
 import { type Delivery, encodeMeta } from './delivery.ts';
 import { Outflow } from './outflow.ts';
 import { type Replica, ReplicaSet } from './replicas.ts';
@@ -86,6 +86,35 @@ export class Router {
       tried ??= new Set();
       tried.add(replica);
       await pause(others ? firstBackoffMs : firstBackoffMs * 10 * attempt, delivery);
+    }
+  }
+
+  /**
+   * The tools a tool server of another unit, or of nobody here, has at this moment. Asking changes nothing, so every
+   * replica may be asked in turn.
+   *
+   * @throws CallError
+   */
+  async discover(delivery: Delivery): Promise<readonly ServedTool[]> {
+    const route = this.routeOf(delivery);
+    const set = route && this.#sets.get(route.address);
+    if (route === undefined || set === undefined) throw noRoute(delivery);
+    const tried = new Set<Replica>();
+    for (;;) {
+      const replica = set.pick({ affinity: undefined, instance: undefined, except: tried });
+      if (replica === undefined) throw noReplica(delivery, route);
+      if (replica.connection.discover === undefined) {
+        const message = `${delivery.to} speaks ${route.protocol}, which cannot say what tools there are`;
+        throw new CallError({ code: 'invalid', message, component: delivery.to });
+      }
+      tried.add(replica);
+      try {
+        return await replica.connection.discover(delivery.to, delivery.scope.cancellation.signal);
+      } catch (thrown) {
+        const error = toCallError(thrown, delivery.to);
+        if (isWireFailure(error, delivery)) set.failed(replica);
+        if (error.code !== 'unavailable' || set.all.every((candidate) => tried.has(candidate))) throw error;
+      }
     }
   }
 

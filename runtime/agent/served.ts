@@ -38,7 +38,7 @@ function servedToolServer(server: ToolServerDefinition): ServedComponent {
   return { name: server.name, kind: 'toolServer', description, input: {}, output: {}, streams: false, tools };
 }
 
-function servedTool({ name, description, input, output, effect }: ToolRef): ServedTool {
+export function servedTool({ name, description, input, output, effect }: ToolRef): ServedTool {
   return { name, description, input: jsonSchema(input), output: jsonSchema(output), effect };
 }
 

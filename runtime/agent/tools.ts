@@ -6,6 +6,7 @@ import type { JsonSchema } from '../../compiler/contracts/json.ts';
 import { attr, spanName } from '../../compiler/contracts/trace-attributes.ts';
 import { lookupIn } from '../llm/server/facts.ts';
 import { valueFor } from '../llm/server/schema-values.ts';
+import type { ServedTool } from '../protocols/protocol.ts';
 import { defaultConcurrency } from './agent-turn.ts';
 import { type Component, escaped } from './dispatch.ts';
 import { hop } from './hop.ts';
@@ -14,6 +15,7 @@ import { serverOf } from './program.ts';
 import type { Runtime } from './runtime.ts';
 import { check } from './schema-check.ts';
 import type { Scope } from './scope.ts';
+import { servedTool } from './served.ts';
 import { endSpan } from './tracing.ts';
 
 /** A tool server as a component: its concurrency limit is over all its tools. */
@@ -42,6 +44,10 @@ export function toolServerComponent(runtime: () => Runtime, server: ToolServerDe
  */
 export async function useTool(runtime: Runtime, from: string, ref: ToolRef, input: unknown, scope: Scope): Promise<unknown> {
   const server = serverOf(runtime.program, ref.name);
+  if (server?.elsewhere !== undefined) {
+    const checked = check(ref.input, input, ref.name, 'input');
+    return check(ref.output, await useForeignTool(runtime, from, server, servedTool(ref), checked, scope), ref.name, 'output');
+  }
   if (server !== undefined) {
     const channel = `${from}->${server.name}`;
     return hop(runtime, { from, to: server.name, channel, pattern: 'request', body: input, scope, tool: ref.name });
@@ -50,6 +56,46 @@ export async function useTool(runtime: Runtime, from: string, ref: ToolRef, inpu
   if (tool === undefined) throw unknownTool(ref.name, from);
   requireJson(input, ref.name, 'input');
   return scope.cancellation.race(runTool(runtime, tool, input, scope, undefined));
+}
+
+/**
+ * Runs a tool of a server that somebody else built. Nobody there knows our rules, so what must not happen while a run
+ * measures is kept back here, and the span of the tool is made here.
+ *
+ * @throws CallError
+ */
+export async function useForeignTool(
+  runtime: Runtime,
+  from: string,
+  server: ToolServerDefinition,
+  tool: ServedTool,
+  input: unknown,
+  scope: Scope,
+): Promise<unknown> {
+  const { name } = tool;
+  const span = runtime.tracing.start(scope.trace, spanName.tool(name), SpanKind.INTERNAL);
+  span?.span.setAttributes({ [attr.operation]: 'execute_tool', [attr.toolName]: name });
+  let error: CallError | undefined;
+  try {
+    if (mustNotHappen(runtime, tool)) {
+      span?.span.setAttribute(attr.stubbed, true);
+      return stubbed(name, tool.output ?? {}, input);
+    }
+    const inside = span === undefined ? scope : { ...scope, trace: span.trace };
+    const channel = `${from}->${server.name}`;
+    return await hop(runtime, { from, to: server.name, channel, pattern: 'request', body: input, scope: inside, tool: name });
+  } catch (thrown) {
+    error = toCallError(thrown, server.name);
+    throw error;
+  } finally {
+    endSpan(span, error);
+  }
+}
+
+/** Of a tool nobody knew before, its server's word is all there is; one that says nothing of itself has side effects. */
+function mustNotHappen({ binding }: Runtime, { name, effect }: ServedTool): boolean {
+  if (binding.stubbedTools?.includes(name)) return true;
+  return effect === 'sideEffect' && binding.allowedSideEffects !== undefined && !binding.allowedSideEffects.includes(name);
 }
 
 /** `queueMs` is absent for a local tool: it runs within the turn of its agent and is no turn of its own. */
@@ -62,11 +108,11 @@ async function runTool(runtime: Runtime, tool: CodeTool, body: unknown, scope: S
   const { cancellation, requestId } = scope;
   try {
     const input = check(tool.ref.input, body, name, 'input');
-    const stubbed = runtime.binding.stubbedTools?.includes(name) ?? false;
-    const work = stubbed
+    const isStubbed = runtime.binding.stubbedTools?.includes(name) ?? false;
+    const work = isStubbed
       ? stubOf(tool, input)
       : runtime.tracing.within(span, () => tool.run(input as never, { signal: cancellation.signal, requestId }));
-    if (stubbed) span?.span.setAttribute(attr.stubbed, true);
+    if (isStubbed) span?.span.setAttribute(attr.stubbed, true);
     const output = check(tool.ref.output, await work, name, 'output') ?? null;
     requireJson(output, name, 'output');
     return output;
@@ -81,9 +127,12 @@ async function runTool(runtime: Runtime, tool: CodeTool, body: unknown, scope: S
 
 /** What a tool that must not run answers: a value of its output schema, the same for the same input. */
 async function stubOf(tool: CodeTool, input: unknown): Promise<unknown> {
-  const text = JSON.stringify(input);
-  const schema = z.toJSONSchema(tool.ref.output, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
-  return valueFor(schema, { known: lookupIn([text]), text: tool.ref.name, seed: `${tool.ref.name} ${text}` });
+  return stubbed(tool.ref.name, z.toJSONSchema(tool.ref.output, { io: 'input', unrepresentable: 'any' }) as JsonSchema, input);
+}
+
+function stubbed(name: string, output: JsonSchema, input: unknown): unknown {
+  const text = JSON.stringify(input) ?? '';
+  return valueFor(output, { known: lookupIn([text]), text: name, seed: `${name} ${text}` });
 }
 
 const unknownTool = (tool: string, component: string) =>

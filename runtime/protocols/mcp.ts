@@ -24,6 +24,13 @@ export const mcp = defineProtocol({
       .describe('For how many milliseconds a list of tools may be kept, where the server does not say it.'),
   }),
   // Between units of ours the revision changes nothing but the price of a handshake, so nothing is worth searching.
-  traits: { crossHost: true, inProcess: false, mediator: null, peer: '@modelcontextprotocol/server', searchable: {} },
+  traits: {
+    crossHost: true,
+    inProcess: false,
+    mediator: null,
+    peer: '@modelcontextprotocol/server',
+    strangerUrl: 'http://{at}/{component}/mcp',
+    searchable: {},
+  },
   load: async () => (await import('./mcp/protocol.ts')).mcpProtocol,
 });

@@ -44,6 +44,8 @@ export interface DeployRequest {
   readonly sourceFolder?: string;
   /** Tools whose side effects must not happen (see `ProcessBinding`). Absent: everything runs. */
   readonly stubbedTools?: readonly string[];
+  /** Tools with side effects that run for real all the same (see `ProcessBinding`). Absent: those found at run time all run. */
+  readonly allowedSideEffects?: readonly string[];
 }
 
 export interface Deployment {

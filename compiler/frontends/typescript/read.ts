@@ -4,6 +4,7 @@ import {
   type ElsewhereSpoken,
   type PlacementHints,
   type ToolRef,
+  type ToolServerDefinition,
   type TopicRef,
   type WorkflowDefinition,
 } from '../../api/definitions.ts';
@@ -73,7 +74,14 @@ class Reader {
     const toolServers = parts.filter(isToolServer).map((part): ToolServer => {
       const tools = part.tools.map((tool) => tool.name);
       const foreign = part.elsewhere === undefined ? {} : { elsewhere: spoken(part.elsewhere), mobility: 'replicasOnly' as const };
-      return { name: part.name, tools, ...hints(part.options), ...foreign, source: this.#source(part, 'tool server', part.name) };
+      return {
+        name: part.name,
+        tools,
+        ...hints(part.options),
+        ...foreign,
+        ...(part.discovers === true ? { discovers: true } : {}),
+        source: this.#source(part, 'tool server', part.name),
+      };
     });
     // Somebody else implements these: the contracts of the server's tools are all there is.
     const foreignTools = parts
@@ -127,6 +135,7 @@ class Reader {
     const code = part[brand] === 'code-agent' || part[brand] === 'elsewhere-agent' ? part.options : {};
     const { blackboards = [] } = part[brand] === 'code-agent' ? part.options : {};
     const llm = part[brand] === 'llm-agent' ? part.options : undefined;
+    const servers = usedServers(part);
     return {
       name: ref.name,
       kind: kinds[part[brand]],
@@ -138,7 +147,8 @@ class Reader {
       streams: ref.chunk !== undefined || llm !== undefined,
       ...(llm === undefined ? {} : { model: llm.model }),
       usesSessionState: code.usesSession ?? llm?.remembers ?? false,
-      tools: (llm ?? code).tools?.map((tool) => tool.name) ?? [],
+      tools: usedTools(part).map((tool) => tool.name),
+      ...(servers.length === 0 ? {} : { toolServers: servers.map((server) => server.name) }),
       blackboards: blackboards.map((board) => board.name),
       ...hints(options),
       ...(isElsewhere(part) ? { mobility: 'replicasOnly', elsewhere: spoken(part.options) } : {}),
@@ -203,6 +213,15 @@ function hints(options: PlacementHints) {
   return { mobility, concurrency, secrets, domains };
 }
 
+const usedServers = (part: AgentPart): readonly ToolServerDefinition[] =>
+  part[brand] === 'llm-agent' || part[brand] === 'code-agent' ? (part.options.toolServers ?? []) : [];
+
+/** By name, or as one of a server that is used as it is. */
+function usedTools(part: AgentPart): readonly ToolRef[] {
+  const named = part[brand] === 'graph-agent' ? [] : (part.options.tools ?? []);
+  return [...new Set([...named, ...usedServers(part).flatMap((server) => server.tools)])];
+}
+
 function callsOf({ parts }: WorkflowDefinition) {
   const any: readonly Pattern[] = ['request', 'stream', 'send'];
   return parts.flatMap((part) => {
@@ -219,12 +238,16 @@ function referencesOf({ parts }: WorkflowDefinition): readonly Reference[] {
   return parts.flatMap((part): Reference[] => {
     const refer = (from: string, what: Reference['what'], refs: readonly { readonly name: string }[] = []) =>
       refs.map(({ name: to }) => ({ from, to, what }));
+    const toolsOf = (agent: AgentPart) => [
+      ...refer(agent.ref.name, 'tool', usedTools(agent)),
+      ...refer(agent.ref.name, 'tool server', usedServers(agent)),
+    ];
     if (isToolServer(part)) return refer(part.name, 'tool', part.tools);
     if (isGraph(part)) return refer(part.ref.name, 'agent', part.options.nodes);
     if (part[brand] === 'code-agent' || part[brand] === 'elsewhere-agent') {
-      return [...refer(part.ref.name, 'agent', part.options.calls), ...refer(part.ref.name, 'tool', part.options.tools)];
+      return [...refer(part.ref.name, 'agent', part.options.calls), ...toolsOf(part)];
     }
     if (part[brand] !== 'llm-agent') return [];
-    return [...refer(part.ref.name, 'agent', part.options.agents), ...refer(part.ref.name, 'tool', part.options.tools)];
+    return [...refer(part.ref.name, 'agent', part.options.agents), ...toolsOf(part)];
   });
 }

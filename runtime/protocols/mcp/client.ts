@@ -17,7 +17,7 @@ import { chunkKey, encodeForeignCall, encodeOwnCall, isObject, type OwnChunk } f
 /** One pool of HTTP connections per callee replica. A unit of ours is known to be stateless; others are asked, or told. */
 export function connectMcp(to: ReplicaAddress, options: ProtocolOptions): Connection {
   const foreign = to.foreign === true;
-  const url = to.url ?? `${httpUrl(to.at)}/mcp`;
+  const url = endpointOf(to);
   const { origin } = new URL(url);
   const wire = createMcpWire(origin);
   const open = new OpenCalls();
@@ -46,6 +46,13 @@ export function connectMcp(to: ReplicaAddress, options: ProtocolOptions): Connec
       return closing;
     },
   };
+}
+
+/** A URL that names no path means the usual one. */
+function endpointOf({ url, at }: ReplicaAddress): string {
+  const endpoint = new URL(url ?? httpUrl(at));
+  if (endpoint.pathname === '/') endpoint.pathname = '/mcp';
+  return endpoint.href;
 }
 
 interface Talk {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type Dispatcher, Pool } from 'undici';
 import { type CallError, toCallError } from '../../../compiler/contracts/index.ts';
 import { bodyLimitBytes, joinBytes, tooLarge } from '../wire/body.ts';
@@ -103,7 +104,11 @@ class FetchExchange implements Dispatcher.DispatchHandler {
     this.#resolve = resolve;
     this.#reject = reject;
     if (call !== undefined) call.abort = this.#abort;
-    signal?.addEventListener('abort', this.#abort, { once: true });
+    if (signal !== undefined) {
+      // The older revision has one signal for all calls; each takes its listener away again when it is over.
+      setMaxListeners(0, signal);
+      signal.addEventListener('abort', this.#abort, { once: true });
+    }
     if (signal?.aborted === true) this.#aborted = true;
   }
 

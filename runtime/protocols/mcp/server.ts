@@ -38,7 +38,10 @@ export interface McpListener extends Listener {
   toolsChanged(): void;
 }
 
-interface Context extends Answering {
+/** The exchange a handler of the SDK works on. */
+export type ExchangeOf = (request: Request | undefined) => Exchange;
+
+interface Context {
   readonly exchanges: WeakMap<Request, Exchange>;
   readonly inFlight: InFlight;
   readonly stateless: McpHttpHandler;
@@ -54,12 +57,21 @@ export async function listenMcp(
   options: ProtocolOptions,
   served: () => readonly ServedComponent[] = () => [],
 ): Promise<McpListener> {
-  const exchanges = new WeakMap<Request, Exchange>();
   const inFlight = new InFlight();
   const answering: Answering = { handler, served, inFlight, listTtlMs: Number(options.listTtlMs ?? 0) };
-  const makeServer = () => mcpServer(answering, exchanges);
+  return serveMcp(at, inFlight, (exchangeOf) => unitServer(answering, exchangeOf));
+}
+
+/** An HTTP listener before servers of the SDK: one per request in the stateless revision, one per session before it. */
+export async function serveMcp(at: BindAddress, inFlight: InFlight, make: (exchangeOf: ExchangeOf) => Server): Promise<McpListener> {
+  const exchanges = new WeakMap<Request, Exchange>();
+  const makeServer = () =>
+    make((request) => {
+      const exchange = request && exchanges.get(request);
+      if (exchange === undefined) throw new RangeError('a request came in by no HTTP exchange of this listener');
+      return exchange;
+    });
   const context: Context = {
-    ...answering,
     exchanges,
     inFlight,
     stateless: createMcpHandler(makeServer, { legacy: 'reject' }),
@@ -89,23 +101,16 @@ export async function listenMcp(
 
 const isLoopback = (host: string) => host === 'localhost' || host === '::1' || host.startsWith('127.');
 
-/** One per request in the stateless revision, one per session before it: the SDK's way. */
-function mcpServer(answering: Answering, exchanges: WeakMap<Request, Exchange>): Server {
+function unitServer(answering: Answering, exchangeOf: ExchangeOf): Server {
   const server = new Server(
     { name: 'dmas-opt', version: '1' },
     { capabilities: { tools: { listChanged: true } }, cacheHints: { 'server/discover': { ttlMs: answering.listTtlMs } } },
   );
-  server.setRequestHandler('tools/list', (_request, context) => answerList(answering, exchangeOf(exchanges, context.http?.req)));
+  server.setRequestHandler('tools/list', (_request, context) => answerList(answering, exchangeOf(context.http?.req)));
   server.setRequestHandler('tools/call', (request, context) =>
-    answerCall(answering, exchangeOf(exchanges, context.http?.req), request.params, context),
+    answerCall(answering, exchangeOf(context.http?.req), request.params, context),
   );
   return server;
-}
-
-function exchangeOf(exchanges: WeakMap<Request, Exchange>, request: Request | undefined): Exchange {
-  const exchange = request && exchanges.get(request);
-  if (exchange === undefined) throw new RangeError('a request came in by no HTTP exchange of this listener');
-  return exchange;
 }
 
 /** Collects the body, then hands the request to the SDK. */

@@ -73,6 +73,7 @@ export class Supervisor {
       queueLimit,
       drainMs,
       ...(this.#request.stubbedTools === undefined ? {} : { stubbedTools: this.#request.stubbedTools }),
+      ...(this.#request.allowedSideEffects === undefined ? {} : { allowedSideEffects: this.#request.allowedSideEffects }),
     };
     const launched = this.#host.launch({ member, instanceId, publicPort, binding, secrets: this.#secretsOf(member), log }, signal);
     this.launching.add(launched);
