@@ -122,7 +122,8 @@ function exchange(
       serializeMs: 0,
       responseBytes: 0,
       abort: () => {},
-      brokeOff: () => stop(unavailableError(call.target, 'the reply broke off', false)),
+      // A result that came with the end of the stream is still on its way through the SDK.
+      brokeOff: () => setImmediate(() => over || stop(unavailableError(call.target, 'the reply broke off', false))),
     };
     let over = false;
     let release = () => {};

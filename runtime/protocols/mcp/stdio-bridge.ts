@@ -34,6 +34,7 @@ export async function startBridge({ at, command, revision, onLost }: BridgeOptio
     },
   );
   await client.connect(transport);
+  oneAtATime(transport);
   let closing = false;
   client.onclose = () => {
     if (!closing) onLost();
@@ -48,6 +49,21 @@ export async function startBridge({ at, command, revision, onLost }: BridgeOptio
       await listening.close(drainMs);
       await client.close();
     },
+  };
+}
+
+/**
+ * The SDK answers a result at once but a notification in the microtask after, so progress that came in one piece with the
+ * result would be lost. Here each message waits until the one before has been dealt with.
+ */
+function oneAtATime(transport: StdioClientTransport): void {
+  const deliver = transport.onmessage;
+  let before: Promise<void> = Promise.resolve();
+  transport.onmessage = (message) => {
+    before = before.then(async () => {
+      deliver?.(message);
+      await new Promise((resolve) => setImmediate(resolve));
+    });
   };
 }
 
