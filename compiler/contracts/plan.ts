@@ -66,6 +66,8 @@ export interface PlannedProgram {
   readonly models: { readonly [model: string]: { readonly baseUrl: string; readonly key?: string; readonly model?: string } };
   /** An HTTP path that answers 2xx once it is ready; absent: it is ready when its port accepts connections. */
   readonly ready?: { readonly path: string };
+  /** It speaks MCP on its standard streams: a process of ours stands before it and listens on the port. */
+  readonly stdio?: { readonly revision: string };
   /** Whether it exports spans of its own, so that it is told where to. */
   readonly instrumented: boolean;
 }

@@ -43,6 +43,9 @@ function unstartable(request: PlanRequest, name: string): Problem[] {
   const kind = targetTraits.programs;
   if (config === undefined) return [unplaceable(`"${name}" runs elsewhere, but the scenario does not say how`, `add agents.${name}`)];
   if (kind === undefined) return [unplaceable(`target ${target} starts nothing that somebody else built, as "${name}"`)];
+  if (kind === 'image' && isStdio(request, name)) {
+    return [unplaceable(`"${name}" speaks MCP on its standard streams, which target ${target} cannot reach in a container`)];
+  }
   if (config[kind] !== undefined) return [];
   const given = config.command === undefined ? 'an image' : 'a command';
   return [unplaceable(`"${name}" is given by ${given}, which target ${target} does not start`, `add agents.${name}.${kind}`)];
@@ -67,8 +70,17 @@ function programOf(request: PlanRequest, name: string, config: ForeignConfig, ro
       ]),
     ),
     ...(config.ready === undefined ? {} : { ready: config.ready }),
+    ...(isStdio(request, name) ? { stdio: { revision: stdioRevision(request, name) } } : {}),
     instrumented: config.instrumented,
   };
+}
+
+const isStdio = ({ workflow }: PlanRequest, name: string) => elsewhereOf(workflow, name)?.options.transport === 'stdio';
+
+/** Every stdio server knows the handshake of the older revision, so it is the one spoken unless another is named. */
+function stdioRevision({ workflow }: PlanRequest, name: string): string {
+  const revision = elsewhereOf(workflow, name)?.options.revision;
+  return revision === undefined || revision === 'auto' ? '2025-11-25' : String(revision);
 }
 
 function neighbourAt(request: PlanRequest, component: string, { address, protocol }: Route): PlannedNeighbour {

@@ -1,5 +1,6 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { fail, type LogicalAddress } from '../../../compiler/contracts/index.ts';
 import type { Launch, RunningReplica } from '../supervise/host.ts';
 import { commandLine, type MemberProgram, programEnvironment } from '../supervise/program.ts';
@@ -33,8 +34,9 @@ export async function launchProgram(launch: Launch, program: MemberProgram, plac
   const lasting = new Map<LogicalAddress, string>();
   for (const address of told) if (!/^https?:/.test(address)) lasting.set(address, await place.at(address));
   const port = await freePort(loopback);
+  const command = [executable, ...commandLine(rest, port)];
   const child = startChild({
-    run: { command: [executable, ...commandLine(rest, port)] },
+    run: { command: planned.stdio === undefined ? command : bridged(command, planned.portVariable, planned.stdio.revision) },
     name: instanceId,
     cwd: folder,
     environment: programEnvironment({
@@ -59,6 +61,14 @@ export async function launchProgram(launch: Launch, program: MemberProgram, plac
     listen: Object.fromEntries(member.listens.map(({ address }) => [address, at])),
     ready: (signal) => waitProgramReady(at, planned.ready?.path, signal),
   };
+}
+
+/** The bridge before a server that speaks on its standard streams. From the sources it needs their loader. */
+function bridged(command: readonly string[], portVariable: string, revision: string): string[] {
+  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+  const bridge = fileURLToPath(new URL(`../../protocols/mcp/bridge-main${extension}`, import.meta.url));
+  const loader = extension === '.ts' ? ['--import', import.meta.resolve('tsx')] : [];
+  return [process.execPath, ...loader, bridge, '--port-variable', portVariable, '--revision', revision, '--', ...command];
 }
 
 type ProgramFacts = Pick<RunningReplica, 'control' | 'listen' | 'ready'>;
