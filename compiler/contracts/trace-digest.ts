@@ -114,6 +114,12 @@ export interface TracedComponent {
   /** Processes it was seen in: `service.instance.id`, else pod, else host and process id. At most 100 named. */
   readonly instances: readonly string[];
   readonly instanceCount: number;
+  /**
+   * What its processes are written in (`telemetry.sdk.language`, else the first word of `process.runtime.name` or
+   * `jaeger.version`), lower case, distinct: `nodejs`, `python`, `go`, `cpp` …; left out or empty when no resource says.
+   * Asked for by the advice: only code for Node.js can be joined in one process by dmas-opt.
+   */
+  readonly languages?: readonly string[];
   /** Most of its turns at once, over all instances. */
   readonly peakConcurrency: number;
   readonly calls: number;
