@@ -34,8 +34,10 @@ export interface Range {
 export interface AnalysisVerdict {
   /** `worth-trying`: even the low end is above the margin. `maybe`: only the high end is. `not-worth-it`: not even that. */
   readonly kind: 'worth-trying' | 'maybe' | 'not-worth-it' | 'nothing-to-say';
-  /** The whole answer in one or two sentences. */
+  /** The answer in one sentence. */
   readonly sentence: string;
+  /** What stands behind it; may be empty. */
+  readonly detail: string;
   /** Savings below this share are not worth a change. */
   readonly marginShare: number;
   /** Command to type next. */

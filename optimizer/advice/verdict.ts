@@ -1,5 +1,5 @@
 import type { Analysis, AnalysisPathKind, AnalysisVerdict, Range } from '../../reports/analysis.ts';
-import { ms, msRange, percent, percentRange, usdRange } from './words.ts';
+import { listed, ms, msRange, percent, percentRange, usdRange } from './words.ts';
 
 const pathWords: { readonly [kind in AnalysisPathKind]: string } = {
   model: 'model calls',
@@ -13,32 +13,48 @@ const pathWords: { readonly [kind in AnalysisPathKind]: string } = {
 export function verdictOf(analysis: Omit<Analysis, 'verdict'>, marginShare: number, inputs: readonly string[]): AnalysisVerdict {
   const next = `dmas-opt import ${inputs.map(quoted).join(' ')}`;
   const { layout, changes, where } = analysis;
-  const verdict = (kind: AnalysisVerdict['kind'], sentence: string): AnalysisVerdict => ({ kind, sentence, marginShare, next });
+  const verdict = (kind: AnalysisVerdict['kind'], sentence: string, detail: readonly string[] = []): AnalysisVerdict => ({
+    kind,
+    sentence,
+    detail: detail.filter((part) => part !== '').join(' '),
+    marginShare,
+    next,
+  });
   if (layout.nothing !== null) {
-    const [note] = layout.latency.length === 0 && analysis.source.sampledTraces === 0 ? analysis.quality.notes : [];
-    return verdict(
-      'nothing-to-say',
-      note !== undefined ? `Nothing can be said of the layout. ${note}` : `No layout would change anything. ${layout.nothing}`,
-    );
+    const [note] = analysis.source.sampledTraces === 0 ? analysis.quality.notes : [];
+    return note === undefined
+      ? verdict('nothing-to-say', 'No layout would change anything.', [layout.nothing])
+      : verdict('nothing-to-say', 'Nothing can be said of the layout.', [note]);
   }
   const main = [...layout.latency].sort((a, b) => shareOf(b.requestClass) - shareOf(a.requestClass))[0];
   const latency: Range = main?.savingShare ?? { low: 0, high: 0 };
   const cost: Range = layout.cost?.savingShare ?? layout.compute?.savingShare ?? { low: 0, high: 0 };
+  const basis = layout.cost ? 'cost' : 'what the processes cost';
   const [kind, share] = largest(where.criticalPath);
-  const rest = kind === null ? '' : ` ${percent(share)} of the time is ${pathWords[kind]}.`;
-  const times = main ? ` (${msRange(main.savingMs)} of ${ms(main.nowMs)})` : '';
-  const dollars = layout.cost ? ` (${usdRange(layout.cost.savingUsdPer1000)} per 1000 requests)` : '';
-  const basis = layout.cost?.unpriced ? 'what was priced' : layout.cost ? 'cost' : 'what the processes cost';
+  const rest = kind === null ? '' : `${percent(share)} of the time is ${pathWords[kind]}.`;
+  const unpriced = where.money.filter((line) => line.usdPer1000 === null && line.kind === 'tokens').map(({ name }) => name);
+  const unknown =
+    unpriced.length > 0 ? `Tokens of ${listed(unpriced)} have no price here (--model-price ${quoted(`${unpriced[0]}=in/out`)}).` : '';
+  const times = main ? `${msRange(main.savingMs)} of ${ms(main.nowMs)}` : '';
+  const dollars = layout.cost ? `${usdRange(layout.cost.savingUsdPer1000)} per 1000 requests` : '';
+  const amounts = [times, dollars].filter((part) => part !== '').join(', and ');
+  const meaning = amounts === '' ? '' : `That is ${amounts}.`;
   if (latency.high <= marginShare && cost.high <= marginShare)
     return verdict(
       'not-worth-it',
-      `Not worth it: no layout could save more than ${percent(latency.high)} of latency or ${percent(cost.high)} of ${basis}.${rest}`,
+      `Not worth it: no layout could save more than ${percent(latency.high)} of latency or ${percent(cost.high)} of ${basis}.`,
+      [rest, unknown],
     );
-  const room = `${percentRange(latency)} of latency${times} and ${percentRange(cost)} of ${basis}${dollars}`;
-  const first = changes[0] ? ` First: ${lower(changes[0].title)}.` : '';
+  const room = `${percentRange(latency)} of latency and ${percentRange(cost)} of ${basis}`;
+  const first = changes[0] ? `First: ${lower(changes[0].title)}.` : '';
   if (latency.low > marginShare || cost.low > marginShare)
-    return verdict('worth-trying', `Worth trying: another layout could save ${room}.${first}${rest}`);
-  return verdict('maybe', `Perhaps: another layout could save ${room}; traces alone cannot say it closer, a run can.${rest}`);
+    return verdict('worth-trying', `Worth trying: another layout could save ${room}.`, [meaning, first, rest, unknown]);
+  return verdict('maybe', `Perhaps: another layout could save ${room}.`, [
+    meaning,
+    'Traces alone cannot say it closer; a run can.',
+    rest,
+    unknown,
+  ]);
 
   function shareOf(name: string): number {
     return where.classes.find((each) => each.name === name)?.share ?? 0;

@@ -14,8 +14,8 @@ export function usd(value: number): string {
   return value >= 0.01 ? `$${value.toFixed(3)}` : `$${value.toPrecision(2)}`;
 }
 
-/** Half a percent and less is told with a digit, so that it does not look like nothing. */
-export function percent(share: number, digits = share !== 0 && Math.abs(share) < 0.0095 ? 1 : 0): string {
+/** Below a tenth a digit is told, so that little does not look like nothing. */
+export function percent(share: number, digits = share !== 0 && Math.abs(share) < 0.0995 ? 1 : 0): string {
   return `${(share * 100).toFixed(digits)} %`;
 }
 

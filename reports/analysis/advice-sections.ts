@@ -1,10 +1,7 @@
 import type { Analysis, LayoutChange, Range } from '../analysis.ts';
-import { ms, percent, usd } from '../format.ts';
+import { ms, usd } from '../format.ts';
 import { html, type Markup } from '../web/markup.ts';
-
-export const share = (value: number): string => percent(value, value !== 0 && Math.abs(value) < 0.0995 ? 1 : 0);
-export const range = ({ low, high }: Range, show: (value: number) => string): string =>
-  show(low) === show(high) ? show(high) : `${show(low)} to ${show(high)}`;
+import { range, saved, share } from './numbers.ts';
 
 /** Where in 0 to 100 % an interval lies. */
 function bar({ low, high }: Range, title: string): Markup {
@@ -50,18 +47,9 @@ export function changesSection({ changes, layout }: Analysis): Markup {
 
 function changeCard(change: LayoutChange, index: number): Markup {
   return html`<li class="card"><h3>${index + 1}. ${change.title}</h3>
-<dl class="facts"><div><dt>latency (p50)</dt><dd>${saves(change.latencySavingShare, share)}</dd></div><div><dt>per request</dt><dd>${saves(change.latencySavingMs, ms)}</dd></div>
-<div><dt>processes’ cost</dt><dd>${saves(change.computeSavingShare, share)}</dd></div>${change.usdPer1000Saving && html`<div><dt>per 1000 requests</dt><dd>${saves(change.usdPer1000Saving, usd)}</dd></div>`}<div><dt>by</dt><dd>${change.who === 'dmas-opt' ? 'dmas-opt can try it' : 'the owners of the code'}</dd></div></dl>
+<dl class="facts"><div><dt>latency (p50)</dt><dd>${saved(change.latencySavingShare, share)}</dd></div><div><dt>per request</dt><dd>${saved(change.latencySavingMs, ms)}</dd></div>
+<div><dt>processes’ cost</dt><dd>${saved(change.computeSavingShare, share)}</dd></div>${change.usdPer1000Saving && html`<div><dt>per 1000 requests</dt><dd>${saved(change.usdPer1000Saving, usd)}</dd></div>`}<div><dt>by</dt><dd>${change.who === 'dmas-opt' ? 'dmas-opt can try it' : 'the owners of the code'}</dd></div></dl>
 <div class="note">${change.why}</div>${change.risk && html`<div class="note" style="margin-top:6px">${change.risk}</div>`}</li>`;
-}
-
-/** `3 to 12 % less`; an end below zero costs instead of saving. */
-function saves({ low, high }: Range, show: (value: number) => string): string {
-  const near = (value: number) => show(Math.abs(value)) === show(0);
-  if (near(low) && near(high)) return 'the same';
-  if (low < 0 && high <= 0) return `${range({ low: -high, high: -low }, show)} more`;
-  if (low < 0 && !near(low)) return `${show(-low)} more to ${show(high)} less`;
-  return `${range({ low: Math.max(0, low), high }, show)} less`;
 }
 
 export function findingsSection({ notLayout }: Analysis): Markup {

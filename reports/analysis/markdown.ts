@@ -1,13 +1,10 @@
-import type { Analysis, Range } from '../analysis.ts';
+import type { Analysis } from '../analysis.ts';
 import { count, ms, percent, usd } from '../format.ts';
+import { range, saved, share } from './numbers.ts';
 import { pathTitles } from './words.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 const row = (cells: readonly string[]) => `| ${cells.map(cell).join(' | ')} |`;
-const range = ({ low, high }: Range, show: (value: number) => string) =>
-  show(low) === show(high) ? show(high) : `${show(low)} to ${show(high)}`;
-const share = (value: number) => percent(value, Math.abs(value) < 0.0995 ? 1 : 0);
-
 /** The analysis for a chat, a ticket or a job page. */
 export function analysisMarkdown(analysis: Analysis): string {
   const { verdict, source, quality, where, layout, changes, notLayout, assumptions, questions } = analysis;
@@ -17,6 +14,7 @@ export function analysisMarkdown(analysis: Analysis): string {
     '',
     `**${verdict.sentence}** _(${analysis.provenance})_`,
     '',
+    ...(verdict.detail === '' ? [] : [verdict.detail, '']),
     `${source.traces} traces, ${source.spans} spans over ${count(seconds)} s; ${percent(quality.unbrokenShare, 1)} of the traces are whole.`,
     '',
     ...quality.notes.map((note) => `> ${note}`),
@@ -50,7 +48,7 @@ export function analysisMarkdown(analysis: Analysis): string {
     '',
     ...changes.map(
       (change, i) =>
-        `${i + 1}. **${change.title}**: latency ${range(change.latencySavingShare, share)}, processes ${range(change.computeSavingShare, share)}${change.usdPer1000Saving === null ? '' : ` (${range(change.usdPer1000Saving, usd)} per 1000 requests)`}. ${change.why}${change.risk === null ? '' : ` ${change.risk}`}`,
+        `${i + 1}. **${change.title}**: latency ${saved(change.latencySavingShare, share)}, processes’ cost ${saved(change.computeSavingShare, share)}${change.usdPer1000Saving === null ? '' : ` (${saved(change.usdPer1000Saving, usd)} per 1000 requests)`}. ${change.why}${change.risk === null ? '' : ` ${change.risk}`}`,
     ),
     '',
     '## What is not a matter of layout',

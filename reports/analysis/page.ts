@@ -25,6 +25,7 @@ export function analysisPage(analysis: Analysis): string {
   <span class="badge ${verdict.kind === 'worth-trying' ? 'better' : verdict.kind === 'maybe' ? 'inconclusive' : 'same'}">${verdictTitles[verdict.kind]}</span>
   <span class="badge plain" title="Computed from the traces; nothing ran">${analysis.provenance}</span>
   <h1>${verdict.sentence}</h1>
+  ${verdict.detail !== '' && html`<p>${verdict.detail}</p>`}
   <p class="note">A draft scenario from the same traces, to measure it:</p>
   <pre class="apply"><code>${verdict.next}</code></pre>
 </section>
@@ -73,6 +74,6 @@ const more = `
 .range { position: relative; height: 14px; background: var(--line); border-radius: 7px; margin: 8px 0 4px; overflow: hidden; } .range i { position: absolute; top: 0; bottom: 0; border-radius: 7px; background: var(--accent); min-width: 3px; }
 ol.changes { list-style: none; padding: 0; margin: 12px 0 0; display: grid; gap: 16px; } ol.changes li { min-width: 0; } ol.changes h3 { color: var(--ink); font-size: 15.5px; margin-bottom: 4px; }
 dl.facts { display: flex; flex-wrap: wrap; gap: 8px 28px; margin: 10px 0 6px; } dl.facts div { min-width: 0; } dl.facts dt { color: var(--soft); font-size: 12.5px; } dl.facts dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; }
-footer, td, h1, h3, .note, li { overflow-wrap: anywhere; } td.n, th { overflow-wrap: normal; }
+footer, h1, h3, .note, li { overflow-wrap: anywhere; } td { overflow-wrap: break-word; min-width: 84px; } td.n { min-width: 0; } table .note { max-width: none; }
 @media (max-width: 560px) { section.verdict h1 { font-size: 18px; } }
 `;

@@ -1,7 +1,7 @@
 import type { Analysis } from '../analysis.ts';
 import { bytes, count, ms } from '../format.ts';
 import { html, type Markup } from '../web/markup.ts';
-import { share } from './advice-sections.ts';
+import { share } from './numbers.ts';
 
 const mostRows = 60;
 

@@ -1,7 +1,7 @@
 import { type Analysis, analysisPathKinds } from '../analysis.ts';
 import { count, ms, percent, usd } from '../format.ts';
 import { html, type Markup } from '../web/markup.ts';
-import { range, share } from './advice-sections.ts';
+import { range, share } from './numbers.ts';
 import { pathTitles } from './words.ts';
 
 /** Colours of the report for kinds that it has not. */
