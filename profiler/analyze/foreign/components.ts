@@ -1,4 +1,5 @@
 import { type TracedComponent, type TracedKind, tracedKinds } from '../../../compiler/contracts/trace-digest.ts';
+import { languageOf } from './language.ts';
 import { createTimes, type TimesTally } from './times.ts';
 import { identityOf } from './tree.ts';
 import type { ComponentRef, ForeignVisit } from './visits.ts';
@@ -8,6 +9,7 @@ interface Entry {
   kind: TracedKind;
   readonly services: Set<string>;
   readonly instances: Set<string>;
+  readonly languages: Set<string>;
   readonly self: TimesTally;
   readonly held: TimesTally;
   calls: number;
@@ -55,6 +57,7 @@ export function createComponents(seed: number): ComponentTally {
       kind: traced,
       services: new Set(),
       instances: new Set(),
+      languages: new Set(),
       self: createTimes(seed, 'self', key),
       held: createTimes(seed, 'held', key),
       calls: 0,
@@ -105,6 +108,8 @@ export function createComponents(seed: number): ComponentTally {
         const { service, instance } = identityOf(visit.at.span.resource);
         if (own && visit.kind !== 'human') {
           entry.services.add(service);
+          const language = languageOf(visit.at.span.resource);
+          if (language !== null) entry.languages.add(language);
           if (entry.instances.size < 10_000) entry.instances.add(instance);
         }
       }
@@ -135,6 +140,7 @@ export function createComponents(seed: number): ComponentTally {
           services: [...entry.services].sort(),
           instances: [...entry.instances].sort().slice(0, maxNamed),
           instanceCount: entry.instances.size,
+          languages: [...entry.languages].sort(),
           peakConcurrency: mostAtOnce(entry.starts, entry.ends),
           calls: entry.calls,
           errors: entry.errors,
