@@ -180,8 +180,9 @@ export interface LayoutRoom {
     /** Something that costs money has no price here, so the share may be smaller. */
     readonly unpriced: boolean;
   } | null;
-  /** Why there is nothing to change; null when there is. */
+  /** Why there is nothing to change, or, when not `judged`, why that cannot be said; null when there is something. */
   readonly nothing: string | null;
+  readonly judged: boolean;
 }
 
 export interface LayoutChange {

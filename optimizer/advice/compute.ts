@@ -15,26 +15,24 @@ export const processSizes: { readonly low: Resources; readonly high: Resources }
 
 export const processesOf = (layout: Configuration): number => layout.units.reduce((sum, unit) => sum + unit.replicas, 0);
 
+/** The layout with as many replicas as carry the load when components keep this many cores busy. */
+export function withReplicasFor(layout: Configuration, busyCores: (component: string) => number): Configuration {
+  const needed = (components: readonly string[]) => serversFor(components.reduce((sum, name) => sum + busyCores(name), 0));
+  return { ...layout, units: layout.units.map((unit) => ({ ...unit, replicas: Math.max(unit.replicas, needed(unit.components)) })) };
+}
+
 /**
  * Share of what all processes cost that a layout saves. At best a process costs the same whatever it holds; at worst a joined one
- * needs the memory of all it was joined from, and as many cores as if all its own time were CPU.
+ * needs the memory of all it was joined from, and as many replicas as `hard`, the layout where all own time is CPU.
  */
-export function computeSaving(
-  now: Configuration,
-  then: Configuration,
-  busyCores: (component: string) => number,
-  pricing: PricesConfig,
-): Range {
+export function computeSaving(now: Configuration, then: Configuration, hard: Configuration, pricing: PricesConfig): Range {
   const before = processesOf(now);
   if (before === 0) return { low: 0, high: 0 };
-  const replicas = then.units.map((unit) =>
-    Math.max(unit.replicas, serversFor(unit.components.reduce((sum, name) => sum + busyCores(name), 0))),
-  );
-  const needed = replicas.reduce((sum, each) => sum + each, 0);
+  const needed = processesOf(hard);
   // Memory is kept only where units were joined; fewer replicas of the same unit do give theirs back.
-  const memories = then.units.reduce((sum, unit, i) => {
+  const memories = hard.units.reduce((sum, unit) => {
     const from = now.units.filter((old) => old.components.some((name) => unit.components.includes(name))).length;
-    return sum + (replicas[i] ?? 1) * Math.max(1, from);
+    return sum + unit.replicas * Math.max(1, from);
   }, 0);
   const { vcpu, memoryMb } = processSizes.low;
   const cpuUsd = vcpu * pricing.vcpuHourUsd;

@@ -14,7 +14,7 @@ import type { PricesConfig } from '../../scenarios/schema.ts';
 import { serversFor } from '../predict/queueing.ts';
 import { candidateLayouts, joinability } from './candidates.ts';
 import { changeOf } from './changes.ts';
-import { computeSaving, processesOf } from './compute.ts';
+import { computeSaving, processesOf, withReplicasFor } from './compute.ts';
 import { visitsOf } from './replay.ts';
 import { type ClassSaving, createSavings } from './savings.ts';
 import { listed } from './words.ts';
@@ -49,6 +49,8 @@ export interface JudgedLayout {
 }
 
 const mostChanges = 3;
+/** A change that cannot save this much at its best is not told. */
+const tellShare = 0.001;
 
 /** What any layout could change, and the changes that are worth most. */
 export function layoutRoom(
@@ -74,28 +76,21 @@ export function layoutRoom(
   const cpuKnown = digest.components
     .filter(({ name }) => own.has(inferred.holderOf[name] ?? ''))
     .every(({ cpuMsPerCall }) => cpuMsPerCall !== null);
-  const nothing = nothingToArrange(input);
-  if (nothing !== null || requests.length === 0)
-    return {
-      room: {
-        layout: { latency: [], compute: null, cost: null, nothing: nothing ?? 'No whole trace: see the quality of the traces.' },
-        cpuShare,
-        cpuKnown,
-      },
-      changes: [],
-    };
-
+  const nothing = nothingToArrange(input) ?? nothingToJudge(input);
+  if (nothing !== null || requests.length === 0) {
+    const judged = nothingToArrange(input) !== null;
+    return { room: { layout: { latency: [], compute: null, cost: null, nothing, judged }, cpuShare, cpuKnown }, changes: [] };
+  }
   const kind = worldOf('kind', world);
   const hard = worldOf('hard', world);
   const savings = createSavings(kind, hard, own, context.seed);
   const busyCores = busyPerComponent(requests, own, perSecond);
   const hardBusy = (name: string) => (busyCores.get(name)?.wall ?? 0) * cpuShare;
   const layouts = [...candidateLayouts(inferred, hard, context.signal, context.seed), ...fewerReplicas(input, kind.baseline, hardBusy)];
-  const judged: JudgedLayout[] = [...new Map(layouts.map((layout) => [configurationId(layout), layout])).values()].map((layout) => ({
-    layout,
-    classes: savings.of(layout),
-    compute: computeSaving(kind.baseline, layout, hardBusy, pricing),
-  }));
+  const judged: JudgedLayout[] = [...new Map(layouts.map((layout) => [configurationId(layout), layout])).values()].map((layout) => {
+    const hardLayout = withReplicasFor(layout, hardBusy);
+    return { layout, classes: savings.of(layout, hardLayout), compute: computeSaving(kind.baseline, layout, hardLayout, pricing) };
+  });
 
   const joinable = joinability(inferred);
   const wallCores = [...busyCores.values()].reduce((sum, { wall }) => sum + wall, 0) * cpuShare;
@@ -109,7 +104,7 @@ export function layoutRoom(
     });
   const compute = computeRoom(kind.baseline, judged, joinable, busyCores);
   return {
-    room: { layout: { latency, compute, cost: costRoom(money, compute.savingShare), nothing: null }, cpuShare, cpuKnown },
+    room: { layout: { latency, compute, cost: costRoom(money, compute.savingShare), nothing: null, judged: true }, cpuShare, cpuKnown },
     changes: bestChanges(judged, input, kind.baseline, bounds),
   };
 }
@@ -125,13 +120,11 @@ export function unseenEdges({ inferred, digest }: Pick<RoomInput, 'inferred' | '
 }
 
 /** Why no layout could change anything; null when one could. */
-function nothingToArrange({ inferred, mobility, digest }: RoomInput): string | null {
+function nothingToArrange({ inferred, mobility }: RoomInput): string | null {
   const { baseline, components } = inferred;
   const placed = baseline.units.flatMap((unit) => unit.components);
-  if (digest.quality.traces === 0) return 'There are no traces.';
   if (placed.length === 0) return 'Nothing that sends spans is deployed by you: there is nothing to place.';
-  const [unit] = baseline.units;
-  const replicas = unit?.replicas ?? 1;
+  const replicas = baseline.units[0]?.replicas ?? 1;
   if (placed.length === 1 && components.filter(({ name }) => mobility.get(name) !== 'external').length === 1)
     return `Only ${placed[0]} was seen from inside: with one component there is nothing to arrange${replicas > 1 ? ` but its ${replicas} processes` : ''}.`;
   if (baseline.units.length === 1)
@@ -143,6 +136,15 @@ function nothingToArrange({ inferred, mobility, digest }: RoomInput): string | n
   if (!possible && baseline.units.every((each) => each.replicas === 1))
     return 'No two of the processes are written in the same language, so none of them can be joined.';
   return null;
+}
+
+/** Why the traces cannot tell whether a layout would change anything; null when they can. */
+function nothingToJudge({ inferred: { baseline, edges }, sampled, digest }: RoomInput): string | null {
+  if (sampled.length === 0) return `None of the ${digest.quality.traces} traces is whole and ended well, so no latency can be judged.`;
+  const unit = new Map(baseline.units.flatMap((each) => each.components.map((name) => [name, each.id] as const)));
+  const crossing = edges.filter(({ from, to }) => unit.has(from) && unit.has(to) && unit.get(from) !== unit.get(to));
+  if (crossing.length > 0) return null;
+  return `No call between the ${baseline.units.length} processes that send spans (${listed([...unit.keys()])}) was seen, so nothing can be said of joining them.`;
 }
 
 function busyPerComponent(requests: readonly SampledRequest['request'][], own: ReadonlySet<string>, perSecond: number) {
@@ -226,7 +228,7 @@ function bestChanges(
   if (!main) return [];
   const changes = judged
     .map((each) => changeOf(each, { ...input, baseline, main, most: bounds[main.name]?.share.high ?? 0 }))
-    .filter(({ score }) => score > 0)
+    .filter(({ change }) => change.latencySavingShare.high > tellShare || change.computeSavingShare.high > tellShare)
     .sort((a, b) => b.score - a.score || a.steps - b.steps || (a.change.title < b.change.title ? -1 : 1));
   const [best, ...rest] = changes;
   if (!best) return [];

@@ -15,7 +15,8 @@ export interface ClassSaving {
 }
 
 export interface Savings {
-  of(layout: Configuration): { readonly [requestClass: string]: ClassSaving };
+  /** `hardLayout`: the same with the replicas it needs where all own time is CPU. */
+  of(layout: Configuration, hardLayout: Configuration): { readonly [requestClass: string]: ClassSaving };
   /** Of a layout nobody can beat: no hop between components that may share a process, and nothing in each other's way. */
   bound(joinable: (from: string, to: string) => boolean, busyShare: number): { readonly [requestClass: string]: ClassSaving };
 }
@@ -47,21 +48,20 @@ export function createSavings(kind: World, hard: World, own: ReadonlySet<string>
   };
 
   return {
-    of(layout) {
+    of(layout, hardLayout) {
       const unit = unitFinder(layout);
       const gone = (from: string, call: ComponentCall) => {
         const [a, b] = [unit(from), unit(call.visit.component)];
         return a !== undefined && a === b ? 0 : call.hopMs;
       };
-      const after = simulator.run(layout).prediction;
+      const after = simulator.run(hardLayout).prediction;
       return Object.fromEntries(
         classes.map((name) => {
           const best = paired(byClass(kind, name), ({ root }) => replayMs(root, { hopMs: gone }));
           const worst = paired(byClass(hard, name), ({ root }) => replayMs(root, { hopMs: gone }));
           const [was, is] = [before.classes[name]?.p50Ms.point ?? 0, after.classes[name]?.p50Ms.point ?? 0];
           const simulated = best.nowMs > 0 ? (was - is) / best.nowMs : 0;
-          // A load the joined process cannot carry at all, were all its time CPU: nothing is sure to be saved.
-          const least = after.feasible || !before.feasible ? Math.min(worst.share, simulated) : -1;
+          const least = Math.max(-1, Math.min(worst.share, simulated));
           const low = least > 0 ? least / error : least;
           return [name, { nowMs: best.nowMs, share: { low: low - z95 * worst.sd, high: best.share * error + z95 * best.sd } }];
         }),

@@ -3,7 +3,7 @@ import { listed, ms, msRange, percent, percentRange, usdRange } from './words.ts
 
 const pathWords: { readonly [kind in AnalysisPathKind]: string } = {
   model: 'model calls',
-  working: 'the agents’ own work',
+  working: 'own work of agents and services',
   tool: 'tools',
   external: 'databases and services of others',
   communication: 'hops between processes',
@@ -21,10 +21,9 @@ export function verdictOf(analysis: Omit<Analysis, 'verdict'>, marginShare: numb
     next,
   });
   if (layout.nothing !== null) {
-    const [note] = analysis.source.sampledTraces === 0 ? analysis.quality.notes : [];
-    return note === undefined
-      ? verdict('nothing-to-say', 'No layout would change anything.', [layout.nothing])
-      : verdict('nothing-to-say', 'Nothing can be said of the layout.', [note]);
+    return verdict('nothing-to-say', layout.judged ? 'No layout would change anything.' : 'Nothing can be said of the layout.', [
+      layout.nothing,
+    ]);
   }
   const main = [...layout.latency].sort((a, b) => shareOf(b.requestClass) - shareOf(a.requestClass))[0];
   const latency: Range = main?.savingShare ?? { low: 0, high: 0 };
@@ -46,7 +45,7 @@ export function verdictOf(analysis: Omit<Analysis, 'verdict'>, marginShare: numb
       [rest, unknown],
     );
   const room = `${percentRange(latency)} of latency and ${percentRange(cost)} of ${basis}`;
-  const first = changes[0] ? `First: ${lower(changes[0].title)}.` : '';
+  const first = changes[0] ? `First${changes[0].who === 'you' ? ', by the owners of the code' : ''}: ${lower(changes[0].title)}.` : '';
   if (latency.low > marginShare || cost.low > marginShare)
     return verdict('worth-trying', `Worth trying: another layout could save ${room}.`, [meaning, first, rest, unknown]);
   return verdict('maybe', `Perhaps: another layout could save ${room}.`, [

@@ -15,7 +15,7 @@ export function usd(value: number): string {
 }
 
 /** Below a tenth a digit is told, so that little does not look like nothing. */
-export function percent(share: number, digits = share !== 0 && Math.abs(share) < 0.0995 ? 1 : 0): string {
+export function percent(share: number, digits = Math.abs(share) >= 0.0005 && Math.abs(share) < 0.0995 ? 1 : 0): string {
   return `${(share * 100).toFixed(digits)} %`;
 }
 

@@ -1,7 +1,7 @@
 import type { Range } from '../analysis.ts';
 
 /** A share as people read it; below a tenth with a digit, so that little does not look like nothing. */
-export const share = (value: number): string => `${(value * 100).toFixed(value !== 0 && Math.abs(value) < 0.0995 ? 1 : 0)} %`;
+export const share = (value: number): string => `${(value * 100).toFixed(Math.abs(value) >= 0.0005 && Math.abs(value) < 0.0995 ? 1 : 0)} %`;
 
 /** `3 to 12 %`; one number where both ends read the same. */
 export function range({ low, high }: Range, show: (value: number) => string): string {

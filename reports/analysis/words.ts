@@ -2,7 +2,7 @@ import type { AnalysisPathKind, AnalysisVerdict } from '../analysis.ts';
 
 /** What the kinds of time along the critical path are called. */
 export const pathTitles: { readonly [kind in AnalysisPathKind]: string } = {
-  working: 'agents’ own work',
+  working: 'own work',
   tool: 'tools',
   model: 'model calls',
   external: 'databases and others',
