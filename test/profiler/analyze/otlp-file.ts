@@ -12,6 +12,8 @@ export interface SpanSpec {
   /** Default `nodejs`; null leaves it untold. */
   readonly language?: string | null;
   readonly failed?: boolean;
+  /** Of a root: names a parent that is in no file. */
+  readonly orphan?: boolean;
   readonly attributes?: { readonly [name: string]: string | number };
   readonly children?: readonly SpanSpec[];
 }
@@ -62,7 +64,7 @@ export function otlpLines(traces: readonly SpanSpec[], everyMs = 100): string {
       });
       for (const child of span.children ?? []) add(child, id);
     };
-    add(root, '');
+    add(root, root.orphan ? 'f'.repeat(16) : '');
     return JSON.stringify({ resourceSpans });
   });
   return `${lines.join('\n')}\n`;
