@@ -64,8 +64,8 @@ function foreignOf(span: SpanRecord): ForeignSpan {
   };
 }
 
-const isOwn = (span: SpanRecord): boolean =>
-  [attr.requestId, attr.from, attr.to, attr.activeMs, attr.outcome].some((name) => name in span.attributes);
+/** Every span of ours has an attribute that nobody else writes. */
+const isOwn = (span: SpanRecord): boolean => Object.keys(span.attributes).some((name) => name.startsWith('dmas.'));
 
 /** One trace in our form. Its ids are those of the spans, with a letter behind for what had no span. */
 export function canonicalTrace(
@@ -74,102 +74,104 @@ export function canonicalTrace(
   { keepOwn = false, nameOf = (visit: ForeignVisit) => visit.name, requestClass = '' },
 ): SpanRecord[] {
   const out: SpanRecord[] = [];
-  /** The span that the calls of a visit hang below. */
-  const turns = new Map<ForeignVisit, string>();
-  const own = new Set<ForeignNode>();
-  if (keepOwn)
-    for (const node of tree.nodes) {
-      const { original } = node.span;
-      if (!original || !isOwn(original)) continue;
-      own.add(node);
-      out.push(original);
-    }
-  const emit = (
-    id: string,
-    parent: string | undefined,
-    from: ForeignNode,
-    rest: Pick<SpanRecord, 'name' | 'kind' | 'ok' | 'attributes'>,
-  ) => {
-    const { service, instance } = identityOf(from.span.resource);
+  const write = (id: string, parent: string | undefined, { span, startMs, endMs }: ForeignNode, rest: Described) => {
+    const { service, instance } = identityOf(span.resource);
     out.push({
       traceId: tree.traceId,
       spanId: id,
       ...(parent === undefined ? {} : { parentSpanId: parent }),
-      startMs: from.startMs,
-      durationMs: from.endMs - from.startMs,
-      unit: from.span.original?.unit ?? (service === instance ? service : `${service}/${instance}`),
-      replica: from.span.original?.replica ?? 0,
+      startMs,
+      durationMs: endMs - startMs,
+      unit: span.original?.unit ?? (service === instance ? service : `${service}/${instance}`),
+      replica: span.original?.replica ?? 0,
       ...rest,
     });
   };
+  /** The span that the calls of a visit hang below, where frames are left out. */
+  const turns = new Map<ForeignVisit, string>();
+  const kept = keepOwn ? keptNodes(tree, visits) : null;
+  const parentOf = (node: ForeignNode, caller: ForeignVisit | null): string | undefined => {
+    if (!kept) return caller ? turns.get(caller) : undefined;
+    for (let above = node.parent; above; above = above.parent) if (kept.has(above)) return above.span.spanId;
+    return node.span.parentSpanId;
+  };
+  const tops = new Set(visits.flatMap(({ node, hop }) => (hop ? [node, hop.node] : [node])));
+  for (const node of kept ?? []) {
+    const { original } = node.span;
+    if (!original || (tops.has(node) && !isOwn(original))) continue;
+    const { parentSpanId: _, ...rest } = isOwn(original) ? original : withoutContent(original);
+    const parent = parentOf(node, null);
+    out.push(parent === undefined ? rest : { ...rest, parentSpanId: parent });
+  }
   for (const visit of visits) {
     const { node, hop, kind } = visit;
-    if (own.has(node)) {
-      turns.set(visit, node.span.spanId);
-      continue;
-    }
-    const name = nameOf(visit);
     const id = node.span.spanId;
-    let parent = visit.caller ? turns.get(visit.caller) : undefined;
-    // A foreign span below one of ours that opens no turn: what it was called from is still its parent.
-    if (node.parent && own.has(node.parent)) parent = node.parent.span.spanId;
-    if (visit.caller === null) {
-      if (keepOwn && node.span.parentSpanId !== undefined) parent ??= node.span.parentSpanId;
-      else if (kind !== 'entry') {
-        const attributes = { [attr.requestClass]: requestClass || 'default', [attr.outcome]: visit.ok ? 'ok' : 'remote' };
-        emit(`${id}i`, undefined, node, { name: spanName.ingress(), kind: 'server', ok: visit.ok, attributes });
-        parent = `${id}i`;
-      }
-    }
-    if (kind === 'entry') {
+    const name = nameOf(visit);
+    const ownNode = keepOwn && node.span.original !== undefined && isOwn(node.span.original);
+    const ownHop = keepOwn && hop?.node.span.original !== undefined && isOwn(hop.node.span.original);
+    turns.set(visit, id);
+    const side = hop?.node ?? node;
+    let parent = parentOf(side, visit.caller);
+    if (ownNode && (ownHop || !hop)) continue;
+    if (visit.caller === null && parent === undefined) {
       const attributes = { [attr.requestClass]: requestClass || 'default', [attr.outcome]: visit.ok ? 'ok' : 'remote' };
-      emit(id, parent, node, { name: spanName.ingress(), kind: 'server', ok: visit.ok, attributes });
-      turns.set(visit, id);
-      continue;
+      const ingressId = kind === 'entry' ? id : `${id}i`;
+      write(ingressId, undefined, node, { name: spanName.ingress(), kind: 'server', ok: visit.ok, attributes });
+      parent = ingressId;
     }
+    if (kind === 'entry') continue;
     if (kind === 'model') {
-      emit(id, parent, node, { name: spanName.chat(name), kind: 'client', ok: visit.ok, attributes: modelAttributes(visit, name) });
-      turns.set(visit, id);
+      write(id, parent, node, { name: spanName.chat(name), kind: 'client', ok: visit.ok, attributes: modelAttributes(visit, name) });
       continue;
     }
     const from = visit.caller ? nameOf(visit.caller) : 'ingress';
-    const remote = crossesProcesses(visit);
-    const answered = own.has(hop?.node ?? node) ? hop?.node.span.spanId : undefined;
-    const callId = answered ?? (hop ? `${hop.node.span.spanId}${hop.visits.length > 1 ? id : ''}` : `${id}c`);
+    const remote = ownHop || crossesProcesses(visit);
     const attributes = callAttributes(visit, from, name, remote);
-    const oneWay = visit.hop?.node.span.label.oneWay === true || node.span.label.oneWay || node.span.follows;
-    // Below a call of ours, and on a server's span that says which call of ours it answers, there is a call already.
-    const called = answered !== undefined || (node.parent !== null && own.has(node.parent) && isCallOfOurs(node.parent));
-    if (!called)
-      emit(callId, parent, hop?.node ?? node, {
-        name: spanName.call(name),
-        kind: oneWay ? 'producer' : 'client',
-        ok: visit.ok,
-        attributes,
-      });
-    if (visit.silent) continue;
-    const above = called ? (answered ?? parent) : callId;
-    const serves = remote || called;
-    if (serves)
-      emit(`${id}s`, above, node, { name: spanName.serve(name), kind: oneWay ? 'consumer' : 'server', ok: node.span.ok, attributes });
-    emit(id, serves ? `${id}s` : above, node, {
+    const oneWay = side.span.label.oneWay || node.span.label.oneWay || node.span.follows;
+    const callId = hop ? `${hop.node.span.spanId}${hop.visits[0] === visit ? '' : id}` : `${id}c`;
+    if (!ownHop) write(callId, parent, side, { name: spanName.call(name), kind: oneWay ? 'producer' : 'client', ok: visit.ok, attributes });
+    if (visit.silent || ownNode) continue;
+    if (remote)
+      write(`${id}s`, callId, node, { name: spanName.serve(name), kind: oneWay ? 'consumer' : 'server', ok: node.span.ok, attributes });
+    write(id, remote ? `${id}s` : callId, node, {
       name: kind === 'tool' ? spanName.tool(name) : spanName.agent(name),
       kind: 'internal',
       ok: node.span.ok,
       attributes: turnAttributes(visit, name),
     });
-    turns.set(visit, id);
   }
   return out;
 }
+
+type Described = Pick<SpanRecord, 'name' | 'kind' | 'ok' | 'attributes'>;
+
+/**
+ * Nodes that stay where frames are kept: not what is only the transport of a call, nor what is inside of a model call, which would
+ * hide the call's own time.
+ */
+function keptNodes(tree: ForeignTree, visits: readonly ForeignVisit[]): Set<ForeignNode> {
+  const tops = new Set(visits.map((visit) => visit.node));
+  return new Set(
+    tree.nodes.filter((node) => {
+      const { original } = node.span;
+      if (tops.has(node) || (original && isOwn(original))) return true;
+      if (node.hop) return node.hop.node === node && node.hop.visits.length > 0;
+      return node.inside?.kind !== 'model';
+    }),
+  );
+}
+
+/** Frames say little but their times; a text in them may be somebody's prompt. */
+const withoutContent = (span: SpanRecord): SpanRecord => ({
+  ...span,
+  attributes: Object.fromEntries(Object.entries(span.attributes).filter(([, value]) => typeof value !== 'string')),
+});
 
 /** Whether a call left its process, as far as its spans tell. */
 export function crossesProcesses({ hop, caller, at }: ForeignVisit): boolean {
   if (hop) return hop.node.span.label.protocol !== 'inproc';
   return caller !== null && identityOf(caller.at.span.resource).instance !== identityOf(at.span.resource).instance;
 }
-
-const isCallOfOurs = ({ span }: ForeignNode) => span.label.act === 'call';
 
 const given = (pairs: readonly (readonly [string, string | number | null | undefined])[]): SpanRecord['attributes'] =>
   Object.fromEntries(pairs.flatMap(([key, value]) => (value === undefined || value === null ? [] : [[key, value]])));

@@ -99,12 +99,14 @@ async function inflate(head: Head, sizeBytes: number, sink: SpanSink, limits: Fi
   async function* bounded(): AsyncGenerator<Buffer> {
     try {
       for await (const chunk of gunzip as AsyncIterable<Buffer>) {
+        const allowed = Math.min(limits.maxInflatedBytes, Math.max(freeBytes, maxInflation * sizeBytes));
+        const before = inflated;
         inflated += chunk.length;
-        if (inflated > limits.maxInflatedBytes)
-          return sink.reject(`more than ${limits.maxInflatedBytes} bytes after decompression; the rest was left`, `byte ${inflated}`);
-        if (inflated > freeBytes && inflated > maxInflation * sizeBytes)
-          return sink.reject(`more than ${maxInflation} times its size after decompression; the rest was left`, `byte ${inflated}`);
-        yield chunk;
+        yield inflated > allowed ? chunk.subarray(0, allowed - before) : chunk;
+        if (inflated <= allowed) continue;
+        const what = allowed === limits.maxInflatedBytes ? `${allowed} bytes` : `${maxInflation} times its size`;
+        sink.reject(`more than ${what} after decompression; the rest was left`, `byte ${allowed}`);
+        return;
       }
     } catch (error) {
       sink.reject(`damaged gzip data: ${codeOf(error)}`, `byte ${inflated} after decompression`);
