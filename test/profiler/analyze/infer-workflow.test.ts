@@ -112,7 +112,7 @@ describe('a draft workflow from traces', () => {
           ],
         }),
       ),
-      { ...request(agent('lost', { at: 0, ms: 10 })), orphan: true },
+      { ...agent('lost', { at: 0, ms: 10 }), orphan: true },
     ]);
     const questions = draft.questions.map(({ question }) => question).join('\n');
     expect(questions).toMatch(/billing\.example\.com.*(yours to deploy|sends no spans)/);

@@ -2,6 +2,7 @@ import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { describe, expect, it } from 'vitest';
 import type { TraceDigest } from '../../../../compiler/contracts/index.ts';
 import { digestFile, digestOf, gzipped, otlpDocument, sharedData, type TestSpan } from '../../analyze/foreign/fixture.ts';
+import { encodeProtobuf } from './encode.ts';
 
 const spans: readonly TestSpan[] = [
   {
@@ -45,52 +46,6 @@ const essence = ({ components, edges, roots, quality, criticalPath, window }: Tr
   window,
 });
 
-function encode(of: typeof document): Uint8Array {
-  const request = new BinaryWriter();
-  for (const group of of.resourceSpans as { resource: { attributes: Pair[] }; scopeSpans: { spans: Span[] }[] }[]) {
-    request.tag(1, 2).fork();
-    // The spans before the resource, as the format allows.
-    for (const scope of group.scopeSpans) {
-      request.tag(2, 2).fork();
-      for (const span of scope.spans) encodeSpan(request, span);
-      request.join();
-    }
-    request.tag(1, 2).fork();
-    for (const pair of group.resource.attributes) encodePair(request, 1, pair);
-    request.join().join();
-  }
-  return request.finish();
-}
-interface Pair {
-  readonly key: string;
-  readonly value: { readonly stringValue?: string; readonly intValue?: string };
-}
-interface Span {
-  readonly [key: string]: unknown;
-  readonly attributes: Pair[];
-  readonly status: { code?: number };
-}
-function encodePair(to: BinaryWriter, field: number, { key, value }: Pair): void {
-  to.tag(field, 2).fork().tag(1, 2).string(key).tag(2, 2).fork();
-  if (value.stringValue !== undefined) to.tag(1, 2).string(value.stringValue);
-  else to.tag(3, 0).int64(BigInt(value.intValue ?? 0));
-  to.join().join();
-}
-function encodeSpan(to: BinaryWriter, span: Span): void {
-  const bytes = (id: unknown) => Buffer.from(String(id), 'hex');
-  to.tag(2, 2).fork();
-  to.tag(1, 2).bytes(bytes(span.traceId)).tag(2, 2).bytes(bytes(span.spanId));
-  if (span.parentSpanId !== undefined) to.tag(4, 2).bytes(bytes(span.parentSpanId));
-  to.tag(5, 2).string(String(span.name)).tag(6, 0).int32(Number(span.kind));
-  to.tag(7, 1)
-    .fixed64(BigInt(String(span.startTimeUnixNano)))
-    .tag(8, 1)
-    .fixed64(BigInt(String(span.endTimeUnixNano)));
-  for (const pair of span.attributes) encodePair(to, 9, pair);
-  to.tag(15, 2).fork();
-  if (span.status.code !== undefined) to.tag(3, 0).int32(span.status.code);
-  to.join().join();
-}
 const delimited = (message: Uint8Array) => new BinaryWriter().bytes(message).finish();
 const prefixed = (message: Uint8Array) => {
   const length = Buffer.alloc(4);
@@ -100,7 +55,7 @@ const prefixed = (message: Uint8Array) => {
 
 describe('one trace in every encoding', async () => {
   const expected = essence(await digestOf(json));
-  const protobuf = encode(document);
+  const protobuf = encodeProtobuf(document);
   const encodings: { readonly [name: string]: string | Uint8Array } = {
     'one JSON document': json,
     'a pretty-printed document': JSON.stringify(document, null, 2),
@@ -150,7 +105,7 @@ describe('one trace in every encoding', async () => {
   });
 
   it('several length-delimited messages', async () => {
-    const both = [encode(document), encode(otlpDocument(otherTrace))];
+    const both = [encodeProtobuf(document), encodeProtobuf(otlpDocument(otherTrace))];
     for (const frame of [delimited, prefixed]) {
       const digest = await digestOf(Buffer.concat(both.map(frame)));
       expect(digest.quality).toMatchObject({ spans: 6, traces: 2, complete: 2 });
