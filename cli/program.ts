@@ -31,6 +31,8 @@ const shareOf = (text: string) => {
   if (!(value > 0 && value <= 1)) throw new InvalidArgumentError('a share such as 10% or 0.1 is needed.');
   return value;
 };
+/** Collects an option that may be repeated. */
+const each = (text: string, before: readonly string[] = []) => [...before, text];
 const runsOption = () => new Option('--runs <folder>', 'folder of all runs').default('.dmas-opt/runs').env('DMAS_OPT_RUNS');
 
 /** Declares the command line. What a command does is imported when it runs, so that --help stays instant. */
@@ -57,7 +59,7 @@ export function createProgram(setCode: SetCode): Command {
     .option('--grpc-port <n>', 'port for OTLP over gRPC', whole(0), 4317)
     .option('--sampled <share>', 'share of all requests that was traced, e.g. 10%', shareOf)
     .option('--prices <scenario>', 'scenario file whose prices count')
-    .option('--model-price <model=in/out[/cached]...>', 'USD per million tokens of a model, e.g. gpt-4o=2.5/10')
+    .option('--model-price <price>', 'USD per million tokens, in/out or in/out/cached, e.g. gpt-4o=2.5/10; may be repeated', each)
     .option('--seed <n>', 'seed of what is sampled', whole(0), 1)
     .addOption(progressOption())
     .action(async (traces, options) => setCode(await (await import('./commands/analyze.ts')).analyze(traces, options)));

@@ -24,8 +24,9 @@ function unreached({ roots }: TraceDigest, { workflow, edges, holderOf }: Omit<I
 }
 
 function missingParents({ quality }: TraceDigest): InferredQuestion[] {
-  if (quality.orphanSpans === 0) return [];
   const traces = quality.traces - quality.complete;
+  // A request that came in with a context of its user's is whole.
+  if (quality.orphanSpans === 0 || traces === 0) return [];
   const [spans, those] =
     quality.orphanSpans === 1 ? ['1 span names', 'its caller'] : [`${quality.orphanSpans} spans name`, 'their callers'];
   return [
