@@ -130,7 +130,7 @@ function assumptionsOf({ pricing, sampledShare, digest, protocolPrices }: Advice
       source: 'traces do not say how they were sampled',
       instead: '--sampled 10%',
     });
-  if (digest.edges.some((edge) => edge.gap === null && edge.kind === 'sync' && edge.sameInstanceShare < 1))
+  if (needsHopPrices(digest))
     out.push({
       what: 'Hops seen from one side only',
       range: `from nothing to ${protocolPrices.length > 0 ? 'what a hop of HTTP or gRPC takes on this machine' : 'nothing: no hop was measured'}, within the caller’s own time`,

@@ -5,10 +5,11 @@ import { entryVisits, type Visit, type VisitCall, visitsIn } from '../../profile
 import { median } from '../../profiler/stats/quantiles.ts';
 import type { Finding } from '../../reports/analysis.ts';
 import type { PricesConfig } from '../../scenarios/schema.ts';
-import { bytes, count, listed, ms, percent, usd } from './words.ts';
+import { bytes, count, listed, ms, percent, times, usd } from './words.ts';
 
 /** Below the margin a finding is not worth telling either. */
 const tellShare = 0.03;
+const mostWork = 3;
 /** So many calls of one edge in one turn are told as a fan-out that one call could carry. */
 const chattyCalls = 8;
 
@@ -49,7 +50,7 @@ function modelCalls(digest: TraceDigest): Finding[] {
         kind: 'slow-model-call' as const,
         title: `${use.agent} waits for ${use.model}`,
         detail:
-          `${count(use.callsPerRequest)} calls per request of ${ms(use.latency.p50Ms)} (p95 ${ms(use.latency.p95Ms)})${first}${out}. ` +
+          `${times(use.callsPerRequest)} per request of ${ms(use.latency.p50Ms)} (p95 ${ms(use.latency.p95Ms)})${first}${out}. ` +
           'No layout makes the model answer sooner: fewer calls, shorter answers, another model or streaming would.',
         latencyShare,
         tokensShare: null,
@@ -155,10 +156,10 @@ const kinds = {
   service: 'own-work',
 } as const;
 
-/** Tools, databases, strangers and own work that requests wait for. */
+/** Tools, databases, strangers and own work that requests wait for; the largest, since their sum is all there is. */
 function otherWork(digest: TraceDigest): Finding[] {
   const byName = new Map(digest.components.map((component) => [component.name, component]));
-  return digest.criticalPath.components.flatMap(({ component: name, share, meanMs }) => {
+  const found = digest.criticalPath.components.flatMap(({ component: name, share, meanMs }) => {
     const component = byName.get(name);
     const kind = component && component.kind in kinds ? kinds[component.kind as keyof typeof kinds] : undefined;
     if (!component || !kind || share < tellShare) return [];
@@ -172,12 +173,13 @@ function otherWork(digest: TraceDigest): Finding[] {
       {
         kind,
         title: `${name} itself takes ${ms(meanMs)} of a request`,
-        detail: `${what}: ${ms(component.self.p50Ms)} per call (p95 ${ms(component.self.p95Ms)}), ${count(component.calls / requestsOf(digest))} calls per request. It takes as long wherever it runs.`,
+        detail: `${what}: ${ms(component.self.p50Ms)} per call (p95 ${ms(component.self.p95Ms)}), ${times(component.calls / requestsOf(digest))} per request. It takes as long wherever it runs.`,
         latencyShare: share,
         tokensShare: null,
       },
     ];
   });
+  return found.sort((a, b) => (b.latencyShare ?? 0) - (a.latencyShare ?? 0)).slice(0, mostWork);
 }
 
 const tellErrors = 0.01;

@@ -7,6 +7,7 @@ const order = ['agent', 'service', 'tool server', 'tool', 'model', 'database', '
 
 /** Components and calls as seen, all kinds of them. */
 export function topologyOf(digest: TraceDigest, { components }: InferredWorkflow): AnalysisTopology {
+  const silent = new Set(digest.components.filter(({ services }) => services.length === 0).map(({ name }) => name));
   return {
     components: [...components]
       .sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind) || (a.name < b.name ? -1 : 1))
@@ -22,7 +23,7 @@ export function topologyOf(digest: TraceDigest, { components }: InferredWorkflow
     edges: digest.edges.map((edge) => ({
       from: edge.from,
       to: edge.to,
-      protocol: edge.sameInstanceShare === 1 ? 'in-process' : (edge.protocol ?? 'unknown'),
+      protocol: edge.sameInstanceShare === 1 && !silent.has(edge.to) ? 'in-process' : (edge.protocol ?? 'unknown'),
       async: edge.kind === 'async',
       callsPerRequest: edge.callsPerRequest,
       errorShare: edge.calls > 0 ? edge.errors / edge.calls : 0,

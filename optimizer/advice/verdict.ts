@@ -41,7 +41,7 @@ export function verdictOf(analysis: Omit<Analysis, 'verdict'>, marginShare: numb
   if (latency.high <= marginShare && cost.high <= marginShare)
     return verdict(
       'not-worth-it',
-      `Not worth it: no layout could save more than ${percent(latency.high)} of latency or ${percent(cost.high)} of ${basis}.`,
+      `Not worth it: no layout could save more than ${ceiling(latency.high)} of latency or ${ceiling(cost.high)} of ${basis}.`,
       [rest, unknown],
     );
   const room = `${percentRange(latency)} of latency and ${percentRange(cost)} of ${basis}`;
@@ -66,5 +66,7 @@ function largest(shares: { readonly [kind in AnalysisPathKind]: number }): reado
   return best;
 }
 
+/** An upper end that does not round to nothing. */
+const ceiling = (share: number) => percent(share > 0 ? Math.max(share, 0.001) : 0);
 const lower = (text: string) => text.charAt(0).toLowerCase() + text.slice(1);
 const quoted = (text: string) => (/^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

@@ -36,6 +36,9 @@ export function bytes(value: number): string {
 export const count = (value: number): string =>
   value >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2);
 
+/** `1 call`, `2.5 calls`. */
+export const times = (calls: number): string => `${count(calls)} ${calls === 1 ? 'call' : 'calls'}`;
+
 export const plural = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`;
 
 /** `a, b and c`, at most so many by name. */

@@ -74,6 +74,6 @@ const more = `
 .range { position: relative; height: 14px; background: var(--line); border-radius: 7px; margin: 8px 0 4px; overflow: hidden; } .range i { position: absolute; top: 0; bottom: 0; border-radius: 7px; background: var(--accent); min-width: 3px; }
 ol.changes { list-style: none; padding: 0; margin: 12px 0 0; display: grid; gap: 16px; } ol.changes li { min-width: 0; } ol.changes h3 { color: var(--ink); font-size: 15.5px; margin-bottom: 4px; }
 dl.facts { display: flex; flex-wrap: wrap; gap: 8px 28px; margin: 10px 0 6px; } dl.facts div { min-width: 0; } dl.facts dt { color: var(--soft); font-size: 12.5px; } dl.facts dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; }
-footer, h1, h3, .note, li { overflow-wrap: anywhere; } td { overflow-wrap: break-word; min-width: 84px; } td.n { min-width: 0; } table .note { max-width: none; }
+header.top, main { overflow-wrap: anywhere; } header.top button { flex: none; overflow-wrap: normal; } table { overflow-wrap: break-word; } td { min-width: 84px; } td.n { min-width: 0; } table .note { max-width: none; }
 @media (max-width: 560px) { section.verdict h1 { font-size: 18px; } }
 `;

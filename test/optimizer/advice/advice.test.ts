@@ -106,6 +106,39 @@ describe('the answer', () => {
   });
 });
 
+describe('hops that nobody timed', () => {
+  /** The server span hangs on the agent’s own: no client span says when the call left. */
+  const unseen = (i: number) =>
+    request(
+      agent('a', {
+        at: 0,
+        ms: 40 + i / 10,
+        children: [
+          {
+            ...hop('a', 10, agent('b', { at: 10, ms: 10 }), 0),
+            kind: 'server' as const,
+            service: 'b',
+            name: 'POST /run',
+            children: [agent('b', { at: 10, ms: 10 })],
+          },
+        ],
+      }),
+    );
+  const price = { protocol: 'http-json', options: '{}', latencyFixedMs: 8, latencyPerKbMs: 0, cpuFixedMs: 0, cpuPerKbMs: 0 };
+
+  it('widen the interval by what a hop may take, and say so', async () => {
+    const [without, priced] = await Promise.all([
+      analysisOfSpans(many(unseen)),
+      analysisOfSpans(many(unseen), { protocolPrices: [price] }),
+    ]);
+    const high = (each: typeof without) => each.changes[0]?.latencySavingShare.high ?? 0;
+    // 8 of about 41 ms.
+    expect(high(priced) - high(without)).toBeGreaterThan(0.1);
+    expect(priced.changes[0]?.latencySavingShare.low).toBeLessThanOrEqual(0.01);
+    expect(priced.assumptions.map(({ what }) => what)).toContain('Hops seen from one side only');
+  });
+});
+
 describe('what is not a matter of layout', () => {
   it('names the slow model, repeated context, serial calls, errors and fan-out', async () => {
     const heavy = await analysisOfSpans(many(llmHeavy), { pricing: prices });
