@@ -28,6 +28,9 @@ export interface EdgeTally {
   result(requests: number, nameOf: (component: ComponentRef) => string): TracedEdge[];
 }
 
+/** Turns that answer one client span: retries and fan-outs of a library. Beyond, its time says nothing of one of them. */
+const maxAnswers = 16;
+
 export function createEdges(seed: number): EdgeTally {
   const entries = new Map<string, Entry>();
   return {
@@ -61,7 +64,7 @@ export function createEdges(seed: number): EdgeTally {
       entry.latency.add(side.endMs - side.startMs);
       if (!visit.ok) entry.errors++;
       if (complete) entry.inRequests++;
-      if (hop && !silent && hop.node !== node && kind === 'sync') {
+      if (hop && !silent && hop.node !== node && kind === 'sync' && hop.visits.length <= maxAnswers) {
         const answeredMs = hop.visits.reduce((sum, each) => sum + each.node.endMs - each.node.startMs, 0);
         const gapMs = Math.max(0, hop.node.endMs - hop.node.startMs - answeredMs) / hop.visits.length;
         entry.gap.add(gapMs);

@@ -63,7 +63,7 @@ export function createModelUse(seed: number): ModelTally {
       }
       if (costUsd !== undefined) entry.costUsd = (entry.costUsd ?? 0) + costUsd;
       if (firstChunkMs !== undefined) entry.firstChunk.add(firstChunkMs);
-      entry.repeats.add(conversationOf(visit) ?? trace, facts);
+      entry.repeats.add(visit.conversation ?? trace, facts);
     },
     result: (requests, nameOf) =>
       [...entries.values()]
@@ -83,13 +83,4 @@ export function createModelUse(seed: number): ModelTally {
         }))
         .sort((a, b) => b.latency.totalMs - a.latency.totalMs || (`${a.agent}\n${a.model}` < `${b.agent}\n${b.model}` ? -1 : 1)),
   };
-}
-
-/** Of the call, else of the nearest turn above that says it. */
-function conversationOf(visit: ForeignVisit): string | undefined {
-  for (let each: ForeignVisit | null = visit; each; each = each.caller) {
-    const conversation = each.facts?.conversation ?? each.node.span.facts?.conversation;
-    if (conversation !== undefined) return conversation;
-  }
-  return undefined;
 }

@@ -22,6 +22,8 @@ export interface ForeignVisit {
   async: boolean;
   facts: SpanFacts | null;
   cpuMs: number | null;
+  /** Of the turn, else of the nearest above that says it. */
+  conversation: string | undefined;
   ok: boolean;
 }
 
@@ -91,6 +93,7 @@ export function findVisits(tree: ForeignTree, componentOf?: (node: ForeignNode) 
       async: false,
       facts: span.facts,
       cpuMs: span.facts?.cpuMs ?? null,
+      conversation: span.facts?.conversation ?? caller?.conversation,
       ok: span.ok && (hop?.node.span.ok ?? true),
     };
     caller?.children.push(visit);
@@ -254,6 +257,7 @@ const outlives = (visit: ForeignVisit, caller: ForeignVisit): boolean => {
 function addFacts(visit: ForeignVisit, { span }: ForeignNode): void {
   const { facts } = span;
   if (!facts) return;
+  visit.conversation ??= facts.conversation;
   if (facts.cpuMs !== undefined) visit.cpuMs = (visit.cpuMs ?? 0) + facts.cpuMs;
   if (visit.kind !== 'model' || span.label.act !== 'model') return;
   // Two libraries that tell of one call are believed once.

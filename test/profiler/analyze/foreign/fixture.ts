@@ -82,7 +82,9 @@ export function otlpDocument(spans: readonly TestSpan[]): { resourceSpans: unkno
   const groups = new Map<string, TestSpan[]>();
   for (const span of spans) {
     const key = `${span.service ?? 'app'}\n${span.instance ?? ''}\n${span.host ?? ''}`;
-    groups.set(key, [...(groups.get(key) ?? []), span]);
+    const group = groups.get(key) ?? [];
+    groups.set(key, group);
+    group.push(span);
   }
   return {
     resourceSpans: [...groups.values()].map((group) => {

@@ -172,6 +172,34 @@ describe('traces no application makes', () => {
     expect(digest.sample).toMatchObject({ traces: 0, of: 0 });
   }, 60_000);
 
+  it('chains and fans of agents, of answers and of linked traces', async () => {
+    const n = 20_000;
+    const turn = (i: number, parent: string | undefined, more: Partial<TestSpan> = {}): TestSpan => ({
+      id: `${i}`,
+      ...(parent === undefined ? {} : { parent }),
+      at: [0, 10],
+      attributes: { 'gen_ai.operation.name': 'invoke_agent', 'gen_ai.agent.name': `a${i % 7}` },
+      ...more,
+    });
+    const chat = (i: number): TestSpan => ({
+      id: `m${i}`,
+      parent: `${i}`,
+      at: [1, 2],
+      attributes: { 'gen_ai.request.model': 'm', 'gen_ai.usage.input_tokens': 1 },
+    });
+    const some = Array.from({ length: n }, (_, i) => i);
+    const chain = some.flatMap((i) => [turn(i, i === 0 ? undefined : `${i - 1}`), chat(i)]);
+    expect((await digestOf(JSON.stringify(otlpDocument(chain)))).modelUse.reduce((sum, { calls }) => sum + calls, 0)).toBe(n);
+    const client: TestSpan = { id: 'c', parent: 'root', kind: 'client', at: [0, 10] };
+    const fan = some.map((i) => turn(i, 'c', { service: 'other', kind: 'server', attributes: {} }));
+    const root: TestSpan = { id: 'root', kind: 'server', at: [0, 10] };
+    expect((await digestOf(JSON.stringify(otlpDocument([root, client, ...fan])))).edges).toMatchObject([{ calls: n, gap: null }]);
+    const linked = some.map((i) =>
+      turn(i, undefined, { trace: `t${n - i}`, kind: 'consumer', attributes: {}, link: { trace: `t${n - i - 1}`, id: `${i + 1}` } }),
+    );
+    expect((await digestOf(JSON.stringify(otlpDocument(linked)))).quality).toMatchObject({ traces: 1, complete: 1 });
+  }, 60_000);
+
   it('any parents, kinds and times give a digest of numbers', async () => {
     const attributes = fc.constantFrom<TestSpan['attributes']>(
       {},
@@ -216,7 +244,7 @@ describe('traces no application makes', () => {
         const forest = buildTraces(digest.sample.spans);
         expect(forest.requests.filter(({ unbroken }) => unbroken)).toHaveLength(digest.sample.traces);
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 
@@ -245,7 +273,7 @@ describe('traces no application makes', () => {
           }
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 200 },
     );
   });
 });
