@@ -18,7 +18,7 @@ export function findingsOf(digest: TraceDigest, sampled: readonly SampledRequest
   const findings = [
     ...modelCalls(digest),
     ...repeatedContext(digest, pricing),
-    ...serialCalls(sampled),
+    ...serialCalls(sampled, new Set(digest.components.filter(({ kind }) => kind === 'human').map(({ name }) => name))),
     ...otherWork(digest),
     ...failures(digest),
     ...retries(sampled),
@@ -88,12 +88,12 @@ function repeatedContext(digest: TraceDigest, pricing: Pick<PricesConfig, 'model
 }
 
 /** Calls one after another with no model call between: they could run at once if none needs what another returned. */
-function serialCalls(sampled: readonly SampledRequest[]): Finding[] {
+function serialCalls(sampled: readonly SampledRequest[], people: ReadonlySet<string>): Finding[] {
   const savings = new Map<string, { readonly shares: number[]; readonly ms: number[]; readonly callees: Set<string> }>();
   for (const { trace, request } of sampled) {
     const perComponent = new Map<string, { ms: number; callees: Set<string> }>();
     for (const visit of entryVisits(trace).flatMap((entry) => [...visitsIn(entry)])) {
-      for (const run of serialRuns(visit)) {
+      for (const run of serialRuns(visit, people)) {
         const lengths = run.map(({ wait }) => wait.endMs - wait.startMs);
         const saved = lengths.reduce((sum, length) => sum + length, 0) - Math.max(...lengths);
         const entry = perComponent.get(visit.component) ?? { ms: 0, callees: new Set<string>() };
@@ -128,8 +128,8 @@ function serialCalls(sampled: readonly SampledRequest[]): Finding[] {
   });
 }
 
-/** Runs of at least two blocking calls to different components, each begun after the one before had ended, with no model call between. */
-function serialRuns(visit: Visit): VisitCall[][] {
+/** Runs of at least two blocking calls to different components, each begun after the one before had ended, with no model call and no person between. */
+function serialRuns(visit: Visit, people: ReadonlySet<string>): VisitCall[][] {
   const runs: VisitCall[][] = [];
   let run: VisitCall[] = [];
   const close = () => {
@@ -138,7 +138,7 @@ function serialRuns(visit: Visit): VisitCall[][] {
   };
   for (const call of visit.calls) {
     const last = run.at(-1);
-    const serial = call.kind === 'component' && call.blocking && call.node.span.ok;
+    const serial = call.kind === 'component' && call.blocking && call.node.span.ok && !people.has(calleeOf(call.node));
     if (!serial) close();
     else if (last && call.wait.startMs < last.wait.endMs) close();
     else run.push(call);

@@ -6,17 +6,17 @@ export type ComponentCall = Extract<TracedCall, { readonly kind: 'component' }>;
 export interface ReplayChange {
   /** Time of a hop, in ms. */
   readonly hopMs?: (from: string, call: ComponentCall) => number;
-  /** Own time of one phase, in ms. */
-  readonly selfMs?: (component: string, selfMs: number) => number;
+  /** Own time of one phase of a visit, in ms. */
+  readonly selfMs?: (visit: TracedVisit, selfMs: number) => number;
 }
 
 /** Duration of one traced request, in ms, when its hops or own work take another time and all else stays. */
 export function replayMs(visit: TracedVisit, change: ReplayChange = {}): number {
   const hopMs = change.hopMs ?? ((_from: string, call: ComponentCall) => call.hopMs);
-  const selfMs = change.selfMs ?? ((_component: string, ms: number) => ms);
+  const selfMs = change.selfMs ?? ((_visit: TracedVisit, ms: number) => ms);
   let ms = 0;
   for (const phase of visit.phases) {
-    ms += selfMs(visit.component, phase.selfMs);
+    ms += selfMs(visit, phase.selfMs);
     let longest = 0;
     for (const call of phase.calls) {
       if (call.kind === 'model') longest = Math.max(longest, call.measuredMs);
@@ -38,6 +38,9 @@ export function* callsOf(visit: TracedVisit): Generator<{ readonly from: string;
     }
   }
 }
+
+/** Own time of a visit, in ms. */
+export const ownMs = (visit: TracedVisit): number => visit.phases.reduce((sum, phase) => sum + phase.selfMs, 0);
 
 /** Every visit of a request, its own first. */
 export function* visitsOf(visit: TracedVisit): Generator<TracedVisit> {

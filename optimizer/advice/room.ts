@@ -11,7 +11,7 @@ import type { InferredWorkflow } from '../../profiler/analyze/infer-workflow.ts'
 import type { SampledRequest } from '../../profiler/analyze/traced-requests.ts';
 import type { LayoutChange, LayoutRoom, MoneyLine, Range } from '../../reports/analysis.ts';
 import type { PricesConfig } from '../../scenarios/schema.ts';
-import { serversFor } from '../predict/queueing.ts';
+import { serversFor, waitMs } from '../predict/queueing.ts';
 import { candidateLayouts, joinability } from './candidates.ts';
 import { changeOf } from './changes.ts';
 import { computeSaving, processesOf, withReplicasFor } from './compute.ts';
@@ -94,9 +94,9 @@ export function layoutRoom(
 
   const joinable = joinability(inferred);
   const wallCores = [...busyCores.values()].reduce((sum, { wall }) => sum + wall, 0) * cpuShare;
-  const bounds = savings.bound(joinable, wallCores / serversFor(wallCores));
+  const bounds = savings.bound(joinable, mostWaiting(wallCores));
   const latency = digest.roots
-    .filter(({ name }) => bounds[name] !== undefined)
+    .filter(({ name }, i, all) => bounds[name] !== undefined && all.findIndex((other) => other.name === name) === i)
     .map(({ name, latency: { p50Ms } }) => {
       const low = Math.max(0, ...judged.map(({ classes }) => classes[name]?.share.low ?? 0));
       const high = Math.max(low, bounds[name]?.share.high ?? 0);
@@ -173,6 +173,13 @@ function fewerReplicas({ sampledShare }: RoomInput, baseline: Configuration, bus
       canonicalConfiguration({ ...baseline, units: baseline.units.map((each) => (each === unit ? { ...each, replicas: needed } : each)) }),
     ];
   });
+}
+
+/** Share of own time that may be waiting for a processor: as on a host that has just the cores it needs, all of it CPU. */
+function mostWaiting(busyCores: number): number {
+  const cores = serversFor(busyCores);
+  const wait = waitMs(busyCores / cores, cores, 1, 1);
+  return wait / (1 + wait);
 }
 
 function computeRoom(

@@ -1,10 +1,10 @@
 import { type Configuration, createRandom } from '../../compiler/contracts/index.ts';
-import type { TracedRequest } from '../../profiler/analyze/traced-request.ts';
-import { median } from '../../profiler/stats/quantiles.ts';
+import type { TracedRequest, TracedVisit } from '../../profiler/analyze/traced-request.ts';
+import { median, quantiles } from '../../profiler/stats/quantiles.ts';
 import type { Range } from '../../reports/analysis.ts';
 import { uncalibrated } from '../predict/calibrate.ts';
 import { createSimulator, type Simulator } from '../predict/simulated.ts';
-import { type ComponentCall, replayMs } from './replay.ts';
+import { type ComponentCall, ownMs, replayMs, visitsOf } from './replay.ts';
 import type { World } from './worlds.ts';
 
 /** What a layout would save, per request class; negative where it costs. */
@@ -17,8 +17,11 @@ export interface ClassSaving {
 export interface Savings {
   /** `hardLayout`: the same with the replicas it needs where all own time is CPU. */
   of(layout: Configuration, hardLayout: Configuration): { readonly [requestClass: string]: ClassSaving };
-  /** Of a layout nobody can beat: no hop between components that may share a process, and nothing in each other's way. */
-  bound(joinable: (from: string, to: string) => boolean, busyShare: number): { readonly [requestClass: string]: ClassSaving };
+  /**
+   * Of a layout nobody can beat: no hop between components that may share a process, and nothing in each other's way.
+   * `waitShare`: of own time, what may be waiting for a processor at most.
+   */
+  bound(joinable: (from: string, to: string) => boolean, waitShare: number): { readonly [requestClass: string]: ClassSaving };
 }
 
 /** 97.5 % quantile of the standard normal. */
@@ -67,17 +70,32 @@ export function createSavings(kind: World, hard: World, own: ReadonlySet<string>
         }),
       );
     },
-    bound(joinable, busyShare) {
+    bound(joinable, waitShare) {
       const gone = (from: string, call: ComponentCall) => (joinable(from, call.visit.component) ? 0 : call.hopMs);
-      const alone = (component: string, selfMs: number) => (own.has(component) ? selfMs * (1 - busyShare) : selfMs);
+      const fastest = fastestMs(kind.requests);
+      // What was in nobody's way took as long as the fastest turns; those that had more to do only make this more careful.
+      const alone = (visit: TracedVisit, selfMs: number) => {
+        const ms = ownMs(visit);
+        if (!own.has(visit.component) || ms <= 0) return selfMs;
+        return selfMs * Math.max(1 - waitShare, Math.min(1, (fastest.get(visit.component) ?? 0) / ms));
+      };
       return Object.fromEntries(
         classes.map((name) => {
           const most = paired(byClass(kind, name), ({ root }) => replayMs(root, { hopMs: gone, selfMs: alone }));
-          return [name, { nowMs: most.nowMs, share: { low: 0, high: Math.min(1, most.share + z95 * most.sd) } }];
+          return [name, { nowMs: most.nowMs, share: { low: 0, high: Math.min(1, most.share * error + z95 * most.sd) } }];
         }),
       );
     },
   };
+}
+
+/** Own time of the fastest twentieth of the turns of each component. */
+function fastestMs(requests: readonly TracedRequest[]): ReadonlyMap<string, number> {
+  const turns = new Map<string, number[]>();
+  for (const { root } of requests) {
+    for (const visit of visitsOf(root)) turns.set(visit.component, [...(turns.get(visit.component) ?? []), ownMs(visit)]);
+  }
+  return new Map([...turns].map(([name, times]) => [name, quantiles(times, [0.05])[0] ?? 0]));
 }
 
 function unitFinder(layout: Configuration): (component: string) => string | undefined {
