@@ -8,7 +8,7 @@ import type { SpanRecord } from './traces.ts';
  * Made by `digestTraces` in `profiler/analyze/digest.ts`:
  *
  *     digestTraces(inputs: readonly TraceInput[], options: DigestOptions, context: Pick<StageContext, 'signal' | 'seed'>): Promise<TraceDigest>
- *     type TraceInput = { kind: 'file'; path: string } | { kind: 'live'; host: string; httpPort: number | null; grpcPort: number | null; seconds: number | null }
+ *     type TraceInput = { kind: 'file'; path: string } | { kind: 'live'; host: string; httpPort: number | null; grpcPort: number | null; seconds: number | null; onListening?: (addresses) => void }
  *     type DigestOptions = { sampleTraces?: number; sampleSpans?: number; maxSpans?: number; maxInflatedBytes?: number }   // all have defaults
  *
  * A live input reads until its seconds are over or the signal is aborted; an abort ends the listening and still gives a
@@ -59,7 +59,10 @@ export type PartialCause = (typeof partialCauses)[number];
 export interface ForeignTraceQuality {
   readonly spans: number;
   readonly traces: number;
-  /** Traces with one root and no missing parent. The others are in `partial`, each under its first cause. */
+  /**
+   * Traces with one root and no missing parent; a root that is a server's span may name a parent elsewhere, as its caller need not
+   * be traced. The others are in `partial`, each under its first cause.
+   */
   readonly complete: number;
   /** `complete / traces`; 0 without traces. */
   readonly unbrokenShare: number;
@@ -206,7 +209,7 @@ export interface TracedModelUse {
 
 /**
  * Input tokens that an earlier call of the same conversation already carried. By messages where spans carry them (compared by
- * hash), else a lower estimate by counts: of a later call of the same agent and conversation, as much as the call before had.
+ * hash), else an estimate by counts: of a later call of the same agent and conversation that did not shrink, as much as the call before had.
  * Without a conversation id a trace is one conversation.
  */
 export interface RepeatedContext {
