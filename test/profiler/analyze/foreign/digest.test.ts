@@ -126,7 +126,13 @@ describe('conventions', () => {
         at: [10, 90],
         attributes: { 'openinference.span.kind': 'LLM', 'llm.model_name': 'llama', 'llm.token_count.prompt': 10 },
       },
-      { id: 'inner', parent: 'outer', kind: 'client', at: [11, 89], attributes: { 'gen_ai.operation.name': 'chat', ...tokens } },
+      {
+        id: 'inner',
+        parent: 'outer',
+        kind: 'client',
+        at: [11, 89],
+        attributes: { 'gen_ai.operation.name': 'chat', ...tokens, 'gen_ai.request.model': 'llama-3.1' },
+      },
       {
         id: 'post',
         parent: 'inner',
