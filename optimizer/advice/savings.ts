@@ -41,6 +41,8 @@ export function createSavings(kind: World, hard: World, own: ReadonlySet<string>
   const before = simulator.run(hard.baseline).prediction;
   const error = Math.exp(z95 * uncalibrated.latency.spread);
 
+  // The error is one of what goes or of what stays, whichever is less.
+  const stretched = (share: number) => Math.min(share * error, 1 - (1 - share) / error);
   // What the replay does not know of a request (its way in, for instance) stays as it was.
   const paired = (requests: readonly TracedRequest[], then: (request: TracedRequest) => number) => {
     const pairs = requests.map((request) => {
@@ -66,7 +68,7 @@ export function createSavings(kind: World, hard: World, own: ReadonlySet<string>
           const simulated = best.nowMs > 0 ? (was - is) / best.nowMs : 0;
           const least = Math.max(-1, Math.min(worst.share, simulated));
           const low = least > 0 ? least / error : least;
-          return [name, { nowMs: best.nowMs, share: { low: low - z95 * worst.sd, high: best.share * error + z95 * best.sd } }];
+          return [name, { nowMs: best.nowMs, share: { low: low - z95 * worst.sd, high: stretched(best.share) + z95 * best.sd } }];
         }),
       );
     },
@@ -82,7 +84,7 @@ export function createSavings(kind: World, hard: World, own: ReadonlySet<string>
       return Object.fromEntries(
         classes.map((name) => {
           const most = paired(byClass(kind, name), ({ root }) => replayMs(root, { hopMs: gone, selfMs: alone }));
-          return [name, { nowMs: most.nowMs, share: { low: 0, high: Math.min(1, most.share * error + z95 * most.sd) } }];
+          return [name, { nowMs: most.nowMs, share: { low: 0, high: Math.min(1, stretched(most.share) + z95 * most.sd) } }];
         }),
       );
     },

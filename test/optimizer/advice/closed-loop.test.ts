@@ -41,7 +41,7 @@ describe.each(runs)('advice on %s from the traces of its baseline', (name) => {
     expect(room).toBeDefined();
     expect(overlaps(room?.savingShare ?? { low: 1, high: 1 }, best), JSON.stringify({ said: room?.savingShare, best })).toBe(true);
     // Not by saying anything is possible.
-    expect(room?.savingShare.high).toBeLessThan(0.9);
+    expect(room?.savingShare.high).toBeLessThan(0.95);
   });
 
   it('gives each measured change an interval that holds what it measured', async () => {
