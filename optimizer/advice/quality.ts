@@ -1,6 +1,6 @@
 import type { TraceDigest } from '../../compiler/contracts/index.ts';
 import type { AnalysisQuality } from '../../reports/analysis.ts';
-import { listed, percent, plural } from './words.ts';
+import { listed, plural } from './words.ts';
 
 /** How far the traces themselves can be trusted, and in a sentence each what they cannot tell. */
 export function qualityOf(digest: TraceDigest, sampled: number): AnalysisQuality {
@@ -70,6 +70,3 @@ function causes(partial: TraceDigest['quality']['partial']): string {
   const told = (Object.keys(words) as (keyof typeof partial)[]).filter((cause) => partial[cause] > 0);
   return told.map((cause) => `${partial[cause]} ${words[cause]}`).join(', ');
 }
-
-/** The unbroken share as people say it. */
-export const unbroken = (share: number): string => percent(share, share < 1 && share > 0.99 ? 1 : 0);

@@ -1,6 +1,6 @@
 import type { TraceDigest } from '../../compiler/contracts/index.ts';
 import type { InferredWorkflow } from '../../profiler/analyze/infer-workflow.ts';
-import { type AnalysisPathKind, type AnalysisWhere, analysisPathKinds, type MoneyLine } from '../../reports/analysis.ts';
+import type { AnalysisPathKind, AnalysisWhere, MoneyLine } from '../../reports/analysis.ts';
 import type { PricesConfig } from '../../scenarios/schema.ts';
 
 const pathKindOf: { readonly [kind: string]: AnalysisPathKind } = {
@@ -25,7 +25,7 @@ export function whereItGoes(
   );
   const kindOf = new Map(digest.components.map(({ name, kind }) => [name, kind]));
   const critical = new Map(digest.criticalPath.components.map(({ component, meanMs }) => [component, meanMs]));
-  const shares = Object.fromEntries(analysisPathKinds.map((kind) => [kind, 0])) as { [kind in AnalysisPathKind]: number };
+  const shares: { [kind in AnalysisPathKind]: number } = { working: 0, tool: 0, model: 0, external: 0, communication: 0 };
   for (const { component, share } of digest.criticalPath.components) shares[pathKindOf[kindOf.get(component) ?? ''] ?? 'working'] += share;
   for (const { share } of digest.criticalPath.edges) shares.communication += share;
   const external = new Set(components.filter(({ mobility }) => mobility === 'external').flatMap(({ holds }) => holds));
