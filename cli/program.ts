@@ -26,6 +26,13 @@ const duration = (text: string) => {
 };
 const progressOption = () =>
   new Option('--progress <mode>', 'how to show progress').choices(['auto', 'tty', 'plain', 'ndjson', 'quiet']).default('auto');
+const shareOf = (text: string) => {
+  const value = text.endsWith('%') ? Number(text.slice(0, -1).trim() || Number.NaN) / 100 : Number(text.trim() || Number.NaN);
+  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError('a share such as 10% or 0.1 is needed.');
+  return value;
+};
+/** Collects an option that may be repeated. */
+const each = (text: string, before: readonly string[] = []) => [...before, text];
 const runsOption = () => new Option('--runs <folder>', 'folder of all runs').default('.dmas-opt/runs').env('DMAS_OPT_RUNS');
 
 /** Declares the command line. What a command does is imported when it runs, so that --help stays instant. */
@@ -42,6 +49,20 @@ export function createProgram(setCode: SetCode): Command {
     .option('--example <name>', 'example to copy', 'weather-news')
     .option('--force', 'overwrite what is there')
     .action(async (folder, options) => setCode(await (await import('./commands/init.ts')).init(folder ?? '.', options)));
+
+  command('analyze <traces...>', 'say from traces alone what a layout could change: files (OTLP or Jaeger JSON), or otlp to listen')
+    .option('--out <folder>', 'where the analysis goes', '.dmas-opt/analysis')
+    .option('--json', 'print it as JSON')
+    .option('--for <duration>', 'how long to listen, e.g. 30s; default: until Ctrl-C', duration)
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--http-port <n>', 'port for OTLP over HTTP', whole(0), 4318)
+    .option('--grpc-port <n>', 'port for OTLP over gRPC', whole(0), 4317)
+    .option('--sampled <share>', 'share of all requests that was traced, e.g. 10%', shareOf)
+    .option('--prices <scenario>', 'scenario file whose prices count')
+    .option('--model-price <price>', 'USD per million tokens, in/out or in/out/cached, e.g. gpt-4o=2.5/10; may be repeated', each)
+    .option('--seed <n>', 'seed of what is sampled', whole(0), 1)
+    .addOption(progressOption())
+    .action(async (traces, options) => setCode(await (await import('./commands/analyze.ts')).analyze(traces, options)));
 
   command('validate <scenario>', 'check a scenario and its workflow; nothing is started')
     .option('--print', 'print the effective scenario with defaults filled in')
@@ -124,6 +145,7 @@ export function createProgram(setCode: SetCode): Command {
     `
 Examples:
   dmas-opt init my-app && dmas-opt run my-app/scenario.yaml
+  dmas-opt analyze traces.json
   dmas-opt plan scenario.yaml
   dmas-opt resume
 

@@ -203,6 +203,11 @@ export const errorCatalogue = {
     exitCode: environmentNotReady,
   },
   DMAS_TRIALS_FAILED: { title: 'Every trial failed.', help: 'See the reason of each trial in the report.', exitCode: allTrialsFailed },
+  DMAS_TRACES_EMPTY: {
+    title: 'No span could be read from any of the traces given.',
+    help: 'Give OTLP (JSON or protobuf) or Jaeger JSON; the reason for each file is in the message.',
+    exitCode: invalidInput,
+  },
   DMAS_INTERRUPTED: { title: 'The run was interrupted.', help: 'Go on with dmas-opt resume.', exitCode: interrupted },
   DMAS_INTERNAL: {
     title: 'Something went wrong inside dmas-opt.',

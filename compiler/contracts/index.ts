@@ -15,6 +15,7 @@ export * from './provenance.ts';
 export * from './random.ts';
 export * from './suggest.ts';
 export * from './trace-attributes.ts';
+export * from './trace-digest.ts';
 export * from './traces.ts';
 export * from './verdict.ts';
 export * from './workflow.ts';

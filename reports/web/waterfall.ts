@@ -14,10 +14,11 @@ export function waterfallSection({ waterfalls }: Report): Markup {
 <h2 id="waterfall">One request, before and after</h2>
 <p class="note">A request of typical latency under each layout, on one time scale. Full colour is the critical path: making anything else faster would not make this request faster.</p>
 <div class="legend">${kinds.map((kind) => html`<span><i class="kind-${kind}"></i>${kind}</span>`)}</div>
-<div class="grid two" style="margin-top:10px">${before && card('Before', before, scaleMs)}${after && card('After', after, scaleMs)}</div>`;
+<div class="grid two" style="margin-top:10px">${before && waterfallCard('Before', before, scaleMs)}${after && waterfallCard('After', after, scaleMs)}</div>`;
 }
 
-function card(title: string, waterfall: Waterfall, scaleMs: number): Markup {
+/** One request as rows on a time scale. */
+export function waterfallCard(title: string, waterfall: Waterfall, scaleMs: number): Markup {
   const rows = waterfall.rows.slice(0, mostRows);
   return html`<div class="card"><h3>${title}: ${ms(waterfall.totalMs)}, class ${waterfall.requestClass}</h3><div class="waterfall">${rows.map(
     (row) => {

@@ -1,11 +1,12 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { agent, chat, hop, otlpLines, request } from '../profiler/analyze/otlp-file.ts';
 
 const root = join(import.meta.dirname, '../..');
 const files = ['README.md', ...(await readdir(join(root, 'docs'))).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
@@ -39,7 +40,7 @@ const pages = await Promise.all(
     return { file, commands };
   }),
 );
-const isShort = (command: string) => /^dmas-opt (init|validate|plan|compile|schema|explain)\b/.test(command);
+const isShort = (command: string) => /^dmas-opt (init|validate|plan|compile|schema|explain|analyze traces\.json)\b/.test(command);
 
 const cli = ['--import', import.meta.resolve('tsx'), join(root, 'cli/main.ts')];
 /** With a list of deployments of its own, so that `doctor --clean` sees nobody else's. */
@@ -70,6 +71,7 @@ describe('commands in the documentation', () => {
     async (_file, commands) => {
       const cwd = await fresh();
       if (!commands.some((command) => command.startsWith('dmas-opt init'))) await run(cwd, ['init', 'my-app']);
+      if (commands.some((command) => command.includes(' traces.json'))) await writeFile(join(cwd, 'traces.json'), traces());
       for (const command of commands.filter(isShort)) {
         const { stdout } = await run(cwd, wordsOf(command));
         expect(stdout, command).not.toBe('');
@@ -154,9 +156,16 @@ describe('the documentation', () => {
   });
 });
 
+/** What somebody else’s application might have sent. */
+const traces = () =>
+  otlpLines([
+    request(
+      agent('planner', { at: 0, ms: 90, children: [chat('planner', 5, 40), hop('planner', 50, agent('weather', { at: 51, ms: 9 }), 2)] }),
+    ),
+  ]);
+
 async function shorten(file: string): Promise<void> {
   const { parseDocument } = await import('yaml');
-  const { writeFile } = await import('node:fs/promises');
   const document = parseDocument(await readFile(file, 'utf8'));
   document.setIn(['workload', 'duration'], '600ms');
   document.setIn(['workload', 'warmup'], '200ms');

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { page as renderPage } from '../../reports/web/page.ts';
+import { worstContrast } from './contrast.ts';
 import { sampleReport } from './sample-report.ts';
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
@@ -69,22 +70,9 @@ describe.skipIf(!executablePath)('the page in a browser', () => {
   it('has readable contrast in both themes', async () => {
     for (const scheme of ['light', 'dark'] as const) {
       const { page } = await open(1280, scheme);
-      const ratio = (await page.evaluate(contrastOfNotes)) as number;
+      const ratio = (await page.evaluate(worstContrast)) as number;
       // WCAG 2.2, 1.4.3: 4.5 to 1 for text.
       expect(ratio).toBeGreaterThanOrEqual(4.5);
     }
   });
 });
-
-/** Runs in the page: the worst contrast of any small text against what is behind it. */
-const contrastOfNotes = `(() => {
-  const parse = (c) => c.match(/[\\d.]+/g).map(Number);
-  const lum = ([r, g, b]) => { const f = (v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }; return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b); };
-  const behind = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };
-  let worst = 21;
-  for (const e of document.querySelectorAll('.note, td, th, h1, h2, h3, li, .badge, summary')) {
-    const a = lum(parse(getComputedStyle(e).color)), b = lum(behind(e));
-    worst = Math.min(worst, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05));
-  }
-  return worst;
-})()`;
