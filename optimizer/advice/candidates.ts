@@ -133,7 +133,7 @@ function searched(
     analytic: createAnalyticPredictor(input),
     simulated: createSimulatedPredictor(input),
     boundFor: (objective) => createAnalyticBound({ ...input, space, objective }),
-    objective: { minimize: ['latency.p50'], slo: [], margin: 0 },
+    objective: { minimize: ['latency.p50'], slo: [], margin: 0, includeHuman: false },
     count: 3,
     seed,
     signal,
