@@ -12,7 +12,8 @@ const needed = ['RunContext', 'Runner', 'Usage', 'setTracingDisabled'];
 export function openaiAgentsParts(unit: PlannedUnit, workflow: Workflow, imports: Imports): readonly string[] {
   const own = workflow.agents.filter((agent) => unit.agents.includes(agent.name));
   return own.map((agent) => {
-    const sdk = needed.map((name) => `${name}: ${imports.of(sdkPackage, name)}`).join(', ');
+    const local = needed.map((name) => [name, imports.of(sdkPackage, name)]);
+    const sdk = local.map(([name, as]) => (name === as ? name : `${name}: ${as}`)).join(', ');
     return `await ${imports.of(runtime, 'openaiAgent')}('${agent.name}', ${imports.ofSource(agent.source)}, { ${sdk} })`;
   });
 }

@@ -64,7 +64,8 @@ async function runAgent(
     const back = backOf(name, result, own);
     return passed === undefined ? { output: back.output, agent: back.agent } : back;
   } catch (error) {
-    throw own.ended ?? error;
+    const { cancellation } = turn.scope;
+    throw own.ended ?? (cancellation.aborted ? cancellation.error() : error);
   }
 }
 

@@ -73,7 +73,17 @@ export const modelName = (model: string): string => componentName(model);
 
 class Noted extends Error {}
 
-async function agentBehind(tool: SdkTool, Runner: Sdk['Runner'], RunContext: Sdk['RunContext']): Promise<SdkAgent | undefined> {
+/** One look at a time: a second one would take the first one's notes for the real thing. */
+let looking: Promise<unknown> = Promise.resolve();
+
+function agentBehind(tool: SdkTool, Runner: Sdk['Runner'], RunContext: Sdk['RunContext']): Promise<SdkAgent | undefined> {
+  const found = looking.then(() => look(tool, Runner, RunContext));
+  looking = found;
+  return found;
+}
+
+/** Never rejects. */
+async function look(tool: SdkTool, Runner: Sdk['Runner'], RunContext: Sdk['RunContext']): Promise<SdkAgent | undefined> {
   let behind: SdkAgent | undefined;
   const { run } = Runner.prototype;
   Runner.prototype.run = async (agent) => {
