@@ -261,11 +261,15 @@ describe.each([
       return `visit ${shared.visits}`;
     };
     const inner = new Agent({ name: 'Inner', model: 'main', instructions });
+    let starts = 0;
+    inner.on('agent_start', () => void starts++);
     const outer = new Agent({ name: 'Outer', model: 'main', instructions, tools: [inner.asTool({ toolName: 'inner' })] });
     const script: Script = (system, turn, { messages, tools }) =>
       tools.length > 0 && turn === 0 ? ['inner', { input: 'x' }] : tools.length > 0 ? `${last(messages)}, then ${system}` : system;
     const { ask } = await run(outer, script, apart);
     expect((await ask('"go"')).body).toEqual({ output: 'visit 2, then visit 2', agent: 'outer' });
+    // Its hooks run where it runs, and not for what stands in for it.
+    expect(starts).toBe(1);
   });
 
   it('ask a person where a call needs an approval, also deep inside a tool, and go on with the answer', async () => {
