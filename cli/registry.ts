@@ -2,6 +2,7 @@
 
 import { declared as frontendDeclared } from '../compiler/frontends/declared.ts';
 import { langgraph as frontendLanggraph } from '../compiler/frontends/langgraph.ts';
+import { openaiAgents as frontendOpenaiAgents } from '../compiler/frontends/openai-agents.ts';
 import { typescript as frontendTypescript } from '../compiler/frontends/typescript.ts';
 import searchStrategyExact from '../optimizer/search/exact.ts';
 import searchStrategyRandom from '../optimizer/search/random.ts';
@@ -21,7 +22,7 @@ import { memory as stateStoreMemory } from '../runtime/state/memory.ts';
 import { dockerTarget as targetDocker } from '../runtime/targets/docker.ts';
 import { processTarget as targetProcess } from '../runtime/targets/process.ts';
 
-export const frontends = [frontendDeclared, frontendLanggraph, frontendTypescript] as const;
+export const frontends = [frontendDeclared, frontendLanggraph, frontendOpenaiAgents, frontendTypescript] as const;
 export const protocols = [protocolA2a, protocolGrpc, protocolHttpJson, protocolInproc, protocolMcp] as const;
 export const llmBackends = [llmBackendOpenaiCompatible, llmBackendSimulated] as const;
 export const stateStores = [stateStoreFile, stateStoreMemory] as const;

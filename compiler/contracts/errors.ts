@@ -157,6 +157,11 @@ export const errorCatalogue = {
     help: 'Join exactly the branches of one fork.',
     exitCode: invalidInput,
   },
+  DMAS_WF_UNSUPPORTED: {
+    title: 'A framework feature cannot be run here.',
+    help: 'The message says which and why; the fix says what to use in its place.',
+    exitCode: invalidInput,
+  },
   DMAS_WF_SHARED_STATE: {
     title: 'A module keeps state in a variable, which agents share only while they are in one process.',
     help: 'Keep it in the session or on a blackboard, or make it a constant.',

@@ -2,6 +2,7 @@ import type { PlannedIngress, PlannedUnit, SourceRef, Workflow } from '../contra
 import { camelCase, Imports } from './imports.ts';
 import { langgraphParts } from './langgraph-parts.ts';
 import { printLiteral } from './literal.ts';
+import { openaiAgentsParts } from './openai-agents-parts.ts';
 
 /**
  * A program in two pieces: text that decides what code goes in, and values of the plan that stand in it as literals.
@@ -35,7 +36,7 @@ export function unitTemplate(unit: PlannedUnit, workflow: Workflow, application:
   const backends = [...new Set(Object.values(unit.models).map((model) => model.backend))].sort().map(plugin('llm'));
   const store = plugin('state')(unit.state.store);
   const named = (sources: readonly SourceRef[]) => sources.map((source) => imports.ofSource(source));
-  const parts = workflow.frontend === 'langgraph' ? langgraphParts(unit, workflow, imports) : named(partsOf(unit, workflow));
+  const parts = frameworkParts[workflow.frontend]?.(unit, workflow, imports) ?? named(partsOf(unit, workflow));
   const list = (names: readonly string[]) => `[${names.join(', ')}]`;
   const fields = [
     `application: '@dmas-opt:application'`,
@@ -60,6 +61,11 @@ export function unitTemplate(unit: PlannedUnit, workflow: Workflow, application:
     },
   };
 }
+
+/** Frontends whose agents are made of a framework's own values; the others export each part under a name. */
+const frameworkParts: {
+  readonly [frontend: string]: ((unit: PlannedUnit, workflow: Workflow, imports: Imports) => readonly string[]) | undefined;
+} = { langgraph: langgraphParts, 'openai-agents': openaiAgentsParts };
 
 /** Implementations of the unit's agents, of the tools of its tool servers, and of the local tools its agents use. */
 function partsOf(unit: PlannedUnit, workflow: Workflow): readonly SourceRef[] {
@@ -94,7 +100,8 @@ function entryOf(unit: PlannedUnit, workflow: Workflow, { entry }: PlannedIngres
   if (!unit.ingress || entry.kind !== 'agent') return 'undefined';
   const agent = workflow.agents.find((candidate) => candidate.name === entry.agent);
   if (agent === undefined || agent.elsewhere !== undefined) return 'undefined';
-  if (workflow.frontend !== 'langgraph') return `${imports.ofSource(agent.source)}.ref`;
+  if (frameworkParts[workflow.frontend] === undefined) return `${imports.ofSource(agent.source)}.ref`;
   const index = workflow.agents.filter((candidate) => unit.agents.includes(candidate.name)).indexOf(agent);
-  return `${parts[index] ?? 'undefined'}.ref`;
+  const part = parts[index] ?? 'undefined';
+  return part.startsWith('await ') ? `(${part}).ref` : `${part}.ref`;
 }

@@ -27,6 +27,7 @@ export function componentsOf(program: UnitProgram, runtime: () => Runtime): Comp
 function handlerOf(part: AgentPart, runtime: () => Runtime): AgentHandler {
   if (part[brand] === 'llm-agent') return llmHandler(runtime, part);
   if (part[brand] === 'graph-agent') return graphHandler(runtime, part);
+  if (part[brand] === 'framework-agent') return (input, turn) => part.handle(input, turn, runtime());
   const declared = declaredBy(part);
   return (input, turn) => part.handle(input as never, createContext(runtime(), part.ref.name, declared, turn) as never);
 }

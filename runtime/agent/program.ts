@@ -5,6 +5,7 @@ import type {
   GraphAgent,
   Implementation,
   LlmAgent,
+  PlacementHints,
   ToolRef,
   ToolServerDefinition,
   TopicRef,
@@ -14,6 +15,8 @@ import type { PlannedIngress, PlannedUnit } from '../../compiler/contracts/plan.
 import type { LlmBackendDescriptor } from '../llm/backend.ts';
 import type { ProtocolDescriptor } from '../protocols/protocol.ts';
 import type { StateStoreDescriptor } from '../state/store.ts';
+import type { AgentTurn } from './agent-turn.ts';
+import type { Runtime } from './runtime.ts';
 
 /** All that a generated entry hands to `startUnit`: the code of one unit and the part of the plan it needs. */
 export interface UnitProgram {
@@ -21,7 +24,7 @@ export interface UnitProgram {
   readonly unit: PlannedUnit;
   readonly ingress: PlannedIngress;
   /** Implementations of the unit's agents and of the tools that run in it (local tools included). */
-  readonly parts: readonly Implementation[];
+  readonly parts: readonly (Implementation | FrameworkAgent)[];
   /** Every tool server this unit hosts or calls: the contracts, so that a tool can be found by its name. */
   readonly toolServers: readonly ToolServerDefinition[];
   /** Topics this unit publishes or subscribes to. */
@@ -34,7 +37,15 @@ export interface UnitProgram {
   readonly graphs: readonly GraphAgent[];
 }
 
-export type AgentPart = CodeAgent | LlmAgent | GraphAgent;
+/** An agent of a framework that runs its own loop. It works on the runtime itself, beside its turn. */
+export interface FrameworkAgent {
+  readonly [brand]: 'framework-agent';
+  readonly ref: AgentRef;
+  readonly options: PlacementHints & { readonly calls?: readonly AgentRef[]; readonly tools?: readonly ToolRef[] };
+  readonly handle: (input: unknown, turn: AgentTurn, runtime: Runtime) => Promise<unknown>;
+}
+
+export type AgentPart = CodeAgent | LlmAgent | GraphAgent | FrameworkAgent;
 
 /** The component name of the ingress: it calls the entry, and takes the messages of the completion topic. */
 export const ingressComponent = 'ingress';
@@ -62,7 +73,7 @@ export function declaredServers(part: AgentPart): readonly ToolServerDefinition[
 
 /** Whom an agent may call, send to or stream from: the channels it declared. */
 export function declaredCalls(part: AgentPart): readonly AgentRef[] {
-  if (part[brand] === 'code-agent') return part.options.calls ?? [];
+  if (part[brand] === 'code-agent' || part[brand] === 'framework-agent') return part.options.calls ?? [];
   if (part[brand] === 'llm-agent') return part.options.agents ?? [];
   return part.options.nodes;
 }

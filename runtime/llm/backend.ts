@@ -1,4 +1,4 @@
-import type { Descriptor, JsonSchema, LlmTraits, PlannedModel } from '../../compiler/contracts/index.ts';
+import type { Descriptor, Json, JsonSchema, LlmTraits, PlannedModel } from '../../compiler/contracts/index.ts';
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant' | 'tool';
@@ -23,6 +23,8 @@ export interface ChatRequest {
   readonly responseSchema?: JsonSchema;
   readonly maxTokens?: number;
   readonly seed?: number;
+  /** Other parameters of a chat completion by their names on the wire, e.g. `temperature`, `tool_choice`. */
+  readonly parameters?: { readonly [parameter: string]: Json };
 }
 
 export interface ChatReply {

@@ -81,6 +81,7 @@ function bodyOf(request: ChatRequest, options: OpenAiClientOptions): Body {
   const { tools, responseSchema, maxTokens, seed } = request;
   return {
     ...options.extra,
+    ...request.parameters,
     model: options.model,
     messages: request.messages.map(wireMessage),
     ...(tools.length === 0

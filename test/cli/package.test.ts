@@ -12,6 +12,12 @@ const examples = (await readdir(join(root, 'scenarios'), { withFileTypes: true }
   each.isDirectory() ? [each.name] : [],
 );
 
+/** Packages an example says it needs beside this one: the framework its agents are written for. */
+async function packagesOf(name: string): Promise<{ readonly [name: string]: string }> {
+  const text = await readFile(join(root, 'scenarios', name, 'package.json'), 'utf8').catch(() => '{}');
+  return (JSON.parse(text) as { dependencies?: { readonly [name: string]: string } }).dependencies ?? {};
+}
+
 /** Installing takes a registry and half a minute, so the whole of it belongs to the full run. */
 const full = process.env.DMAS_OPT_FULL === '1';
 const mostMb = 120;
@@ -23,14 +29,17 @@ interface Failed {
 }
 
 describe('the examples', () => {
-  it.each(examples)('%s imports the package, Node and its own files only', async (name) => {
+  it.each(examples)('%s imports the package, the framework it needs, Node and its own files only', async (name) => {
     const folder = join(root, 'scenarios', name);
     const files = (await readdir(folder)).filter((file) => file.endsWith('.ts'));
-    expect(files).toContain('workflow.ts');
+    const [, workflow = ''] = /^workflow: \.\/([\w.-]+)/m.exec(await readFile(join(folder, 'scenario.yaml'), 'utf8')) ?? [];
+    expect(files).toContain(workflow);
+    const needed = Object.keys(await packagesOf(name));
     for (const file of files) {
       const text = await readFile(join(folder, file), 'utf8');
       const imported = [...text.matchAll(/(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g)].map(([, specifier]) => specifier ?? '');
-      expect(imported.filter((specifier) => !/^(dmas-opt$|node:|\.\/)/.test(specifier))).toEqual([]);
+      const foreign = imported.filter((specifier) => !/^(dmas-opt$|node:|\.\/)/.test(specifier));
+      expect(foreign.filter((specifier) => !needed.includes(specifier))).toEqual([]);
     }
   });
 });
@@ -89,6 +98,9 @@ describe.skipIf(!full)('the packed package (DMAS_OPT_FULL=1: builds, packs and i
   it.for(examples)('copies and validates %s', async (name, context) => {
     if (unreachable) return context.skip(unreachable);
     await dmasOpt('init', name, '--example', name);
+    const needed = Object.entries(await packagesOf(name)).map(([needs, version]) => `${needs}@${version}`);
+    if (needed.length > 0)
+      await execute('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--no-save', ...needed], { cwd: project });
     const scenario = await readFile(join(project, name, 'scenario.yaml'), 'utf8');
     const schema = /\$schema=(\S+)/.exec(scenario)?.[1] ?? '';
     expect(JSON.parse(await readFile(join(project, name, schema), 'utf8'))).toHaveProperty('title');

@@ -4,14 +4,15 @@ import { describe, expect, it } from 'vitest';
 import { componentsOf, entryComponent, pluginKinds } from '../../compiler/contracts/index.ts';
 import type { FrontendDescriptor } from '../../compiler/frontends/frontend.ts';
 import { langgraph } from '../../compiler/frontends/langgraph.ts';
+import { openaiAgents } from '../../compiler/frontends/openai-agents.ts';
 import { readWorkflow } from '../../compiler/frontends/read-workflow.ts';
 import { loadSource } from '../../compiler/frontends/source/load.ts';
 import { typescript } from '../../compiler/frontends/typescript.ts';
 
 const root = join(import.meta.dirname, '../..');
-const frontends: readonly FrontendDescriptor[] = [typescript, langgraph];
+const frontends: readonly FrontendDescriptor[] = [typescript, langgraph, openaiAgents];
 /** A sound workflow for each frontend. A frontend without one fails here. */
-const fixtures: { readonly [id: string]: string } = { typescript: 'newsroom', langgraph: 'langgraph' };
+const fixtures: { readonly [id: string]: string } = { typescript: 'newsroom', langgraph: 'langgraph', 'openai-agents': 'openai-agents' };
 
 describe.each(frontends.map((descriptor) => [descriptor.id, descriptor] as const))('frontend %s', (id, descriptor) => {
   const folder = join(root, 'test/fixtures/workflows', fixtures[id] ?? 'missing');

@@ -29,7 +29,15 @@ export const wires: { readonly [name: string]: ChannelConfiguration } = {
   grpc: { protocol: 'grpc', options: {} },
 };
 
-export const examples = ['document-pipeline', 'group-chat', 'mixed-load', 'support-desk', 'travel-planner', 'weather-news'] as const;
+export const examples = [
+  'document-pipeline',
+  'group-chat',
+  'mixed-load',
+  'openai-agents-triage',
+  'support-desk',
+  'travel-planner',
+  'weather-news',
+] as const;
 
 export const scenarioFolder = (name: string): string => fileURLToPath(new URL(`../../scenarios/${name}`, import.meta.url));
 

@@ -49,6 +49,20 @@ describe('html view', () => {
   });
 });
 
+describe('the time people took', () => {
+  const human = [{ requestClass: 'trip', answered: 40, requests: 20, pauses: 30, meanMs: 45_000, maxMs: 60_000 }];
+  const sentence = 'People were asked 30 times in 20 of 40 requests of trip; they took 45.0 s per such request on average, 60.0 s at most';
+
+  it('stands apart from latency in every view, and nowhere when nobody was asked', async () => {
+    const views = [await htmlView.load(), await markdownView.load(), await jsonView.load()];
+    const [page, summary, data] = views.map((view) => view.render({ ...sampleReport, human })[0]?.content ?? '');
+    expect(page).toContain(sentence);
+    expect(summary).toContain(sentence);
+    expect(JSON.parse(data ?? '')).toMatchObject({ human });
+    for (const view of views) expect(view.render(sampleReport)[0]?.content).not.toMatch(/People were asked|"human"/);
+  });
+});
+
 describe('markup', () => {
   it('escapes values and leaves markup alone', () => {
     expect(html`<p title="${'"'}">${'<b>'}${raw('<b>')}${[1, null, false, '&']}</p>`.html).toBe('<p title="&quot;">&lt;b&gt;<b>1&amp;</p>');

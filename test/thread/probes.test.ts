@@ -86,6 +86,22 @@ describe('the whole loop', () => {
     180_000,
   );
 
+  it.skipIf(process.env.DMAS_OPT_FULL !== '1')(
+    'runs agents of the OpenAI Agents SDK that are placed apart',
+    async () => {
+      const found = await loop('openai-agents');
+      expectWholeLoop(found);
+      const baseline = found.report.trials.find((trial) => trial.roles.includes('baseline'));
+      expect(baseline?.configuration.units.length).toBe(4);
+      expect(found.report.whereItGoes?.edges.map((edge) => `${edge.from}->${edge.to}`).sort()).toEqual([
+        'refund-agent->policy-agent',
+        'triage-agent->order-agent',
+        'triage-agent->refund-agent',
+      ]);
+    },
+    180_000,
+  );
+
   it.skipIf(noEngine)(
     'runs in containers of a Docker engine',
     async () => {

@@ -98,6 +98,24 @@ async function importAll(paths: readonly string[], folder: string): Promise<Reco
   }
 }
 
+/**
+ * A package as the user's files in `folder` import it: the same copy, so that its classes are theirs. Undefined when it
+ * cannot be found from there.
+ */
+export async function importPackage(folder: string, name: string): Promise<{ readonly [name: string]: unknown } | undefined> {
+  const contents = `export * from ${JSON.stringify(name)};`;
+  const stdin = { contents, resolveDir: folder, loader: 'js', sourcefile: 'dmas-opt-package.js' } as const;
+  const built = await build({ ...common(folder), stdin }).catch(() => undefined);
+  if (built === undefined) return undefined;
+  const temporary = join(tmpdir(), `dmas-opt-${randomUUID()}.mjs`);
+  try {
+    await writeFile(temporary, built.outputFiles[0]?.text ?? '', { mode: 0o600 });
+    return await import(/* @vite-ignore */ pathToFileURL(temporary).href);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
 /** The user's module threw while it was imported; the place is where in their files that was. */
 class ThrownByUser extends Error {
   readonly problem: Problem;

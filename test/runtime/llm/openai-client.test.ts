@@ -51,6 +51,10 @@ describe('client of OpenAI-compatible endpoints', () => {
       body: { model: 'gpt-x', messages, max_completion_tokens: 9, stream: false },
     });
     expect(seen[1]?.body).toEqual({ model: 'gpt-x', messages, max_tokens: 9, temperature: 0, stream: false });
+    // What the agent asks for wins over the binding, and neither replaces what the request is.
+    const asked = { ...request, parameters: { temperature: 0.7, tool_choice: 'required', model: 'other' } };
+    await (await connect(url, { temperature: 0 })).chat(asked, signal());
+    expect(seen[2]?.body).toMatchObject({ model: 'gpt-x', messages, temperature: 0.7, tool_choice: 'required' });
   });
 
   it('never shows the key in an error', async () => {
