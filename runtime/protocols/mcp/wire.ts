@@ -1,5 +1,5 @@
 import type { CallErrorValue, Pattern } from '../../../compiler/contracts/index.ts';
-import type { CallMeta, IncomingCall } from '../protocol.ts';
+import type { CallMeta } from '../protocol.ts';
 import { encodeCallError, invalidError } from '../wire/errors.ts';
 import { callHeader, decodeMeta, encodeMeta } from '../wire/meta.ts';
 
@@ -83,8 +83,6 @@ export function decodeOwnCall(
 
 /** The error as plain data, without details that are no JSON. */
 export const plainError = (value: CallErrorValue): CallErrorValue => JSON.parse(encodeCallError(value)) as CallErrorValue;
-
-export type Wire = IncomingCall['wire'];
 
 export const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
