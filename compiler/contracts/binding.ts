@@ -1,3 +1,4 @@
+import type { EffectPolicy } from './cassette.ts';
 import type { LogicalAddress } from './plan.ts';
 
 /**
@@ -26,6 +27,8 @@ export interface ProcessBinding {
   readonly queueLimit: number;
   /** Tools answered by a made-up value of their output schema instead of being run: side effects nobody allowed. */
   readonly stubbedTools?: readonly string[];
+  /** How calls with effects on the world are answered, and whether they are recorded. Absent: everything runs. */
+  readonly effects?: EffectPolicy;
   /** How long a draining unit waits for what is in flight. */
   readonly drainMs: number;
 }

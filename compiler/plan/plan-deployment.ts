@@ -15,6 +15,7 @@ import { planModels } from './models.ts';
 import type { PlanRequest } from './request.ts';
 import { planRoutes } from './routes.ts';
 import { keepsSession, planState } from './state.ts';
+import { planTape } from './tape.ts';
 import { topicsOf } from './topics.ts';
 
 export const gatewayAddress = 'service://gateway';
@@ -54,7 +55,7 @@ export function planDeployment(request: PlanRequest): { readonly plan?: Plan; re
       ingress: unit.id === ingress.unit,
     };
   });
-  const services = [...models.services, ...state.services, ...gatewayOf(canonical, ingress)].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const services = [...models.services, ...state.services, ...gatewayOf(canonical, ingress), ...planTape(canonical)].sort((a, b) => (a.id < b.id ? -1 : 1));
   const clash = services.find((service) => units.some((unit) => unit.id === service.id));
   if (clash !== undefined) return { problems: [unplaceable(`a unit and a service are both named "${clash.id}"`, 'rename the agent')] };
   return {

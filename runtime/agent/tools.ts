@@ -62,11 +62,12 @@ async function runTool(runtime: Runtime, tool: CodeTool, body: unknown, scope: S
   const { cancellation, requestId } = scope;
   try {
     const input = check(tool.ref.input, body, name, 'input');
-    const stubbed = runtime.binding.stubbedTools?.includes(name) ?? false;
-    const work = stubbed
-      ? stubOf(tool, input)
-      : runtime.tracing.within(span, () => tool.run(input as never, { signal: cancellation.signal, requestId }));
-    if (stubbed) span?.span.setAttribute(attr.stubbed, true);
+    const asked = { tool: name, caller: scope.ancestors.at(-1), conversation: requestId, input };
+    const work = runtime.effects.tool(asked, {
+      live: () => runtime.tracing.within(span, () => tool.run(input as never, { signal: cancellation.signal, requestId })),
+      stub: () => stubOf(tool, input),
+      answered: (mode) => span?.span.setAttribute(mode === 'tape' ? attr.replayed : attr.stubbed, true),
+    });
     const output = check(tool.ref.output, await work, name, 'output') ?? null;
     requireJson(output, name, 'output');
     return output;

@@ -23,6 +23,8 @@ export interface ChatRequest {
   readonly responseSchema?: JsonSchema;
   readonly maxTokens?: number;
   readonly seed?: number;
+  /** Who asks, told to servers of ours alone: replies on a tape are found by it, and misses are counted by it. */
+  readonly asker?: { readonly agent?: string; readonly conversation: string };
 }
 
 export interface ChatReply {

@@ -1,6 +1,7 @@
 import type {
   Bundle,
   Descriptor,
+  EffectPolicy,
   Incident,
   Plan,
   Problem,
@@ -42,6 +43,8 @@ export interface DeployRequest {
   readonly readyTimeoutMs: number;
   /** Tools whose side effects must not happen (see `ProcessBinding`). Absent: everything runs. */
   readonly stubbedTools?: readonly string[];
+  /** How calls with effects are answered (see `ProcessBinding`). Absent: everything runs. */
+  readonly effects?: EffectPolicy;
 }
 
 export interface Deployment {
@@ -51,6 +54,8 @@ export interface Deployment {
   readonly ingressUrls: readonly string[];
   /** Cumulative since start, per replica of every unit and service. */
   usage(): Promise<readonly ProcessUsage[]>;
+  /** What each running replica says of itself (`GET /stats` of its control address); null where it says nothing. */
+  stats(): Promise<readonly { readonly id: string; readonly replica: number; readonly stats: unknown }[]>;
   setSampling(ratio: number): Promise<void>;
   /** Asks every process to export what it has traced so far; resolves when done. */
   flushTraces(): Promise<void>;

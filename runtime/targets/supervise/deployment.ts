@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { httpUrl, type Incident, type Plan, type ProcessUsage, type StageContext } from '../../../compiler/contracts/index.ts';
 import type { Deployment, DeployRequest } from '../target.ts';
+import { readStats } from './control.ts';
 import { deadline } from './deadline.ts';
 import type { ReplicaHost, ReplicaUsage } from './host.ts';
 import { ReplicaLog } from './log.ts';
@@ -92,6 +93,12 @@ class SupervisedDeployment implements Deployment {
         const total = (await Promise.all(holders.map((slot) => slot.usage()))).reduce(addUsage, past.usage);
         return { id, replica, ...total, restarts: holders.reduce((sum, slot) => sum + slot.restarts, past.restarts) };
       }),
+    );
+  }
+
+  async stats() {
+    return Promise.all(
+      this.#slots.map(async ({ member: { id, replica }, running }) => ({ id, replica, stats: running ? await readStats(running.control) : null })),
     );
   }
 

@@ -82,7 +82,7 @@ function serviceMembers(service: PlannedService, plan: Plan, bundle: Bundle): Me
     listens: [{ address, transport: 'tcp' }],
     publicAddress: plan.ingress.gateway === address ? address : null,
     resources: service.resources,
-    secrets: [],
+    secrets: service.secrets ?? [],
     bundle,
     fingerprint: fingerprint(bundle, rest),
   });

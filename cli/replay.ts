@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
+import {
+  type CassetteEntry,
+  cassetteText,
+  DmasError,
+  type LlmTraits,
+  mergeEntries,
+  type Problem,
+  sealEntry,
+} from '../compiler/contracts/index.ts';
+import { readWholeCassette } from '../runtime/replay/cassette-file.ts';
+import type { Scenario, ScenarioConfig } from '../scenarios/schema.ts';
+
+/** What a study replays. */
+export interface Recording {
+  /** Of the content below: names it in plans. */
+  readonly sha256: string;
+  /** As the tape of a deployment reads it: without prompts, which nothing is looked up by. */
+  readonly text: string;
+  readonly entries: readonly CassetteEntry[];
+}
+
+/** A bundle that holds more is slow to start and to copy; a recording of one pass over the inputs is far smaller. */
+const largestBytes = 64 * 1024 * 1024;
+
+type Traits = { readonly [backend: string]: LlmTraits };
+
+/**
+ * The scenario a study runs: with `replay`, models of others answer from the cassette. What was written stays as it is for
+ * recording and for the files of the winner.
+ */
+export function studiedConfig(config: ScenarioConfig, traits: Traits): ScenarioConfig {
+  const { replay } = config;
+  if (replay === undefined) return config;
+  const models = Object.entries(config.models).map(([name, model]) => {
+    const live = traits[model.backend]?.provenance === 'measured';
+    return [name, live ? { ...model, backend: 'replay', options: replay.options } : model] as const;
+  });
+  return { ...config, models: Object.fromEntries(models) };
+}
+
+/** The files a study replays, absolute; none when it replays nothing. */
+export function cassettesOf({ folder }: Scenario, studied: ScenarioConfig): readonly { readonly file: string; readonly key: string }[] {
+  const { replay, models } = studied;
+  const own = Object.entries(models).flatMap(([name, model]) => {
+    if (model.backend !== 'replay') return [];
+    const given = model.options.cassette;
+    const named = typeof given === 'string' && given !== '';
+    return [{ file: resolve(folder, named ? given : (replay?.cassette ?? './cassette.ndjson')), key: named ? `models.${name}.options` : 'replay' }];
+  });
+  const components = replay !== undefined ? [{ file: resolve(folder, replay.cassette), key: 'replay.cassette' }] : [];
+  return [...new Map([...own, ...components].map((one) => [one.file, one])).values()];
+}
+
+/** Reads what a study replays; every problem at its place in the scenario. Undefined when it replays nothing. */
+export async function openRecording(
+  scenario: Scenario,
+  studied: ScenarioConfig,
+): Promise<{ readonly recording?: Recording; readonly problems: readonly Problem[] }> {
+  const problems: Problem[] = [];
+  const parts: (readonly CassetteEntry[])[] = [];
+  const files = cassettesOf(scenario, studied);
+  for (const { file, key } of files) {
+    const at = { file: scenario.file, ...(scenario.places[key] ?? {}) };
+    await readWholeCassette(file).then(
+      (entries) => void parts.push(entries),
+      (error: unknown) => {
+        if (!(error instanceof DmasError)) throw error;
+        problems.push(...error.problems.map((problem) => ({ at, ...problem })));
+      },
+    );
+  }
+  if (problems.length > 0 || files.length === 0) return { problems };
+  const entries = mergeEntries(...parts);
+  const place = (key: string) => ({ file: scenario.file, ...(scenario.places[key] ?? {}) });
+  for (const [name, model] of Object.entries(studied.models)) {
+    if (model.backend !== 'replay' || model.options.onMiss === 'simulate') continue;
+    const own = entries.filter((entry) => entry.kind === 'model' && entry.target === name);
+    const message =
+      own.length === 0
+        ? `the cassette holds nothing of model "${name}"`
+        : own.some((entry) => entry.reply.content !== undefined)
+          ? undefined
+          : `the cassette holds no replies of model "${name}": it was recorded with content: hash`;
+    if (message === undefined) continue;
+    problems.push({ code: 'DMAS_CASSETTE_NO_REPLIES', severity: 'error', message, at: place(`models.${name}`), fix: 'dmas-opt record scenario.yaml, with record: { content: replies }' });
+  }
+  // Prompts are not looked up by; without them the tape is small enough to travel with the plan.
+  const slim = mergeEntries(
+    entries.map(({ id: _id, schemaVersion: _version, request: { content: _content, ...request }, ...rest }) => sealEntry({ ...rest, request })),
+  );
+  const text = cassetteText(slim);
+  if (Buffer.byteLength(text) > largestBytes) {
+    const message = `the cassette holds ${Math.ceil(Buffer.byteLength(text) / 1024 ** 2)} MB of replies; at most ${largestBytes / 1024 ** 2} MB can be replayed`;
+    problems.push({ code: 'DMAS_CFG_INVALID_VALUE', severity: 'error', message, at: place('replay'), fix: 'record fewer inputs' });
+  }
+  return { recording: { sha256: createHash('sha256').update(text).digest('hex'), text, entries }, problems };
+}
