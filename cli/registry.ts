@@ -9,6 +9,7 @@ import { htmlView as viewHtml } from '../reports/views/html.ts';
 import { jsonView as viewJson } from '../reports/views/json.ts';
 import { markdownView as viewMarkdown } from '../reports/views/markdown.ts';
 import { openaiCompatible as llmBackendOpenaiCompatible } from '../runtime/llm/openai-compatible.ts';
+import { replay as llmBackendReplay } from '../runtime/llm/replay.ts';
 import { simulated as llmBackendSimulated } from '../runtime/llm/simulated.ts';
 import { grpc as protocolGrpc } from '../runtime/protocols/grpc.ts';
 import { httpJson as protocolHttpJson } from '../runtime/protocols/http-json.ts';
@@ -20,7 +21,7 @@ import { processTarget as targetProcess } from '../runtime/targets/process.ts';
 
 export const frontends = [frontendLanggraph, frontendTypescript] as const;
 export const protocols = [protocolGrpc, protocolHttpJson, protocolInproc] as const;
-export const llmBackends = [llmBackendOpenaiCompatible, llmBackendSimulated] as const;
+export const llmBackends = [llmBackendOpenaiCompatible, llmBackendReplay, llmBackendSimulated] as const;
 export const stateStores = [stateStoreFile, stateStoreMemory] as const;
 export const targets = [targetDocker, targetProcess] as const;
 export const collectors = [collectorOtlp] as const;

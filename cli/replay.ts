@@ -9,6 +9,7 @@ import {
   type Problem,
   sealEntry,
 } from '../compiler/contracts/index.ts';
+import { replayOptions } from '../runtime/llm/server/replay-options.ts';
 import { readWholeCassette } from '../runtime/replay/cassette-file.ts';
 import type { Scenario, ScenarioConfig } from '../scenarios/schema.ts';
 
@@ -40,6 +41,16 @@ export function studiedConfig(config: ScenarioConfig, traits: Traits): ScenarioC
   return { ...config, models: Object.fromEntries(models) };
 }
 
+/** The scenario a recording or a serving deployment runs. A model that is only ever replayed is asked where its `url` is. */
+export function withoutReplay(config: ScenarioConfig): ScenarioConfig {
+  const { replay: _, ...rest } = config;
+  const models = Object.entries(config.models).map(([name, model]) => {
+    const pointed = model.backend === 'replay' && model.url !== undefined;
+    return [name, pointed ? { ...model, backend: 'openai-compatible', options: {} } : model] as const;
+  });
+  return { ...rest, models: Object.fromEntries(models) };
+}
+
 /** The files a study replays, absolute; none when it replays nothing. */
 export function cassettesOf({ folder }: Scenario, studied: ScenarioConfig): readonly { readonly file: string; readonly key: string }[] {
   const { replay, models } = studied;
@@ -47,7 +58,12 @@ export function cassettesOf({ folder }: Scenario, studied: ScenarioConfig): read
     if (model.backend !== 'replay') return [];
     const given = model.options.cassette;
     const named = typeof given === 'string' && given !== '';
-    return [{ file: resolve(folder, named ? given : (replay?.cassette ?? './cassette.ndjson')), key: named ? `models.${name}.options` : 'replay' }];
+    return [
+      {
+        file: resolve(folder, named ? given : (replay?.cassette ?? './cassette.ndjson')),
+        key: named ? `models.${name}.options` : 'replay',
+      },
+    ];
   });
   const components = replay !== undefined ? [{ file: resolve(folder, replay.cassette), key: 'replay.cassette' }] : [];
   return [...new Map([...own, ...components].map((one) => [one.file, one])).values()];
@@ -75,7 +91,14 @@ export async function openRecording(
   const entries = mergeEntries(...parts);
   const place = (key: string) => ({ file: scenario.file, ...(scenario.places[key] ?? {}) });
   for (const [name, model] of Object.entries(studied.models)) {
-    if (model.backend !== 'replay' || model.options.onMiss === 'simulate') continue;
+    if (model.backend !== 'replay') {
+      if (model.limits !== undefined) problems.push(idleLimits(name, model.backend, place(`models.${name}.limits`)));
+      continue;
+    }
+    problems.push(
+      ...optionProblems(name, model.options, place(studied.replay === undefined ? `models.${name}.options` : 'replay.options')),
+    );
+    if (model.options.onMiss === 'simulate') continue;
     const own = entries.filter((entry) => entry.kind === 'model' && entry.target === name);
     const message =
       own.length === 0
@@ -84,11 +107,19 @@ export async function openRecording(
           ? undefined
           : `the cassette holds no replies of model "${name}": it was recorded with content: hash`;
     if (message === undefined) continue;
-    problems.push({ code: 'DMAS_CASSETTE_NO_REPLIES', severity: 'error', message, at: place(`models.${name}`), fix: 'dmas-opt record scenario.yaml, with record: { content: replies }' });
+    problems.push({
+      code: 'DMAS_CASSETTE_NO_REPLIES',
+      severity: 'error',
+      message,
+      at: place(`models.${name}`),
+      fix: 'dmas-opt record scenario.yaml, with record: { content: replies }',
+    });
   }
   // Prompts are not looked up by; without them the tape is small enough to travel with the plan.
   const slim = mergeEntries(
-    entries.map(({ id: _id, schemaVersion: _version, request: { content: _content, ...request }, ...rest }) => sealEntry({ ...rest, request })),
+    entries.map(({ id: _id, schemaVersion: _version, request: { content: _content, ...request }, ...rest }) =>
+      sealEntry({ ...rest, request }),
+    ),
   );
   const text = cassetteText(slim);
   if (Buffer.byteLength(text) > largestBytes) {
@@ -97,3 +128,25 @@ export async function openRecording(
   }
   return { recording: { sha256: createHash('sha256').update(text).digest('hex'), text, entries }, problems };
 }
+
+type At = NonNullable<Problem['at']>;
+
+function optionProblems(name: string, options: unknown, at: At): Problem[] {
+  const parsed = replayOptions.safeParse(options);
+  if (parsed.success) return [];
+  return parsed.error.issues.map((issue) => ({
+    code: 'DMAS_CFG_INVALID_VALUE',
+    severity: 'error',
+    message: `options of the replayed model "${name}": ${[...issue.path.map(String), issue.message].join(': ')}`,
+    at,
+    allowed: Object.keys(replayOptions.shape),
+  }));
+}
+
+const idleLimits = (name: string, backend: string, at: At): Problem => ({
+  code: 'DMAS_CFG_CONTRADICTION',
+  severity: 'warning',
+  message: `limits of model "${name}" have no effect: they are enforced where it is replayed, and it is ${backend}`,
+  at,
+  fix: 'add replay: { cassette: … }, or remove the limits',
+});

@@ -136,15 +136,13 @@ const modelLimits = z.strictObject({
 const recording = {
   record: z
     .strictObject({
-      content: z
-        .enum(['hash', 'replies', 'full'])
-        .default('hash')
-        .meta({ description: 'What is stored: sizes and hashes; replies too, without which nothing can be replayed; prompts and inputs too' }),
+      content: z.enum(['hash', 'replies', 'full']).default('hash').meta({
+        description: 'What is stored: sizes and hashes; replies too, without which nothing can be replayed; prompts and inputs too',
+      }),
       file: z.string().default('./cassette.ndjson').meta({ description: 'Where dmas-opt record writes; what is there already stays' }),
-      ignore: z
-        .array(z.string())
-        .default([])
-        .meta({ description: 'Fields of requests and tool inputs no answer depends on, beside the usual ones; the same for recording and replay' }),
+      ignore: z.array(z.string()).default([]).meta({
+        description: 'Fields of requests and tool inputs no answer depends on, beside the usual ones; the same for recording and replay',
+      }),
       concurrency: z.int().positive().default(4).meta({ description: 'Inputs under way at once while recording' }),
     })
     .prefault({}),

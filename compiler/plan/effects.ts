@@ -33,7 +33,10 @@ export function decideEffects({ workflow, config, recorded }: EffectInput): read
     if (allowed.has(name)) return { mode: 'live', why: 'side effects allowed by name in workload.allowSideEffects' };
     if (canReplay && recorded.has(name)) return { mode: 'tape', why: 'has side effects nobody allowed; the cassette has its replies' };
     if (stub !== null) return { mode: 'stub', why: `has side effects nobody allowed; ${stub}` };
-    return { mode: 'blocked', why: 'has side effects, or does not say that it has none, and nobody allowed it; nothing is known of its answers' };
+    return {
+      mode: 'blocked',
+      why: 'has side effects, or does not say that it has none, and nobody allowed it; nothing is known of its answers',
+    };
   };
 
   const tools = workflow.tools.map(({ name, effect }): EffectDecision => {
@@ -92,4 +95,5 @@ export function effectPolicy(input: EffectInput): { readonly policy: EffectPolic
 const isOutside = ({ mobility, elsewhere }: Pick<Agent, 'mobility' | 'elsewhere'>) => elsewhere !== undefined || mobility === 'external';
 
 /** A schema that only says "anything" gives no answer to make up. */
-const saysSomething = (schema: { readonly [key: string]: unknown }) => ['type', 'properties', 'anyOf', 'oneOf', 'enum', '$ref'].some((key) => key in schema);
+const saysSomething = (schema: { readonly [key: string]: unknown }) =>
+  ['type', 'properties', 'anyOf', 'oneOf', 'enum', '$ref'].some((key) => key in schema);

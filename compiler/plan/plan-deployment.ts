@@ -55,7 +55,9 @@ export function planDeployment(request: PlanRequest): { readonly plan?: Plan; re
       ingress: unit.id === ingress.unit,
     };
   });
-  const services = [...models.services, ...state.services, ...gatewayOf(canonical, ingress), ...planTape(canonical)].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const services = [...models.services, ...state.services, ...gatewayOf(canonical, ingress), ...planTape(canonical)].sort((a, b) =>
+    a.id < b.id ? -1 : 1,
+  );
   const clash = services.find((service) => units.some((unit) => unit.id === service.id));
   if (clash !== undefined) return { problems: [unplaceable(`a unit and a service are both named "${clash.id}"`, 'rename the agent')] };
   return {

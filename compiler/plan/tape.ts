@@ -20,11 +20,26 @@ export function planTape({ scenario, recording, workflow }: PlanRequest): readon
     };
   }
   const simulate = replayed.filter((name) => scenario.models[name]?.options.onMiss === 'simulate');
-  return [{ id: 'tape', kind: 'tape', replicas: 1, resources: free, options: { cassette: recording.sha256, entries: recording.entries, limits, simulate } }];
+  return [
+    {
+      id: 'tape',
+      kind: 'tape',
+      replicas: 1,
+      resources: free,
+      options: { cassette: recording.sha256, entries: recording.entries, limits, simulate },
+    },
+  ];
 }
 
 /** The service of a replayed model: options as the scenario has them, without the path of its cassette. */
-export function replayService(id: string, replicas: number, name: string, model: string, request: PlanRequest, given: { readonly [option: string]: Json }): PlannedService {
+export function replayService(
+  id: string,
+  replicas: number,
+  name: string,
+  model: string,
+  request: PlanRequest,
+  given: { readonly [option: string]: Json },
+): PlannedService {
   const { cassette: _, ...options } = given;
   return {
     id,
@@ -50,19 +65,23 @@ function allSecrets({ workflow, scenario }: PlanRequest): readonly string[] {
 export function withRecorders(plan: Plan, rules: { readonly content: string; readonly ignore: readonly string[] }): Plan {
   const secrets = [...new Set(plan.units.flatMap((unit) => unit.secrets))].sort();
   const models = new Map(plan.units.flatMap((unit) => Object.entries(unit.models)));
-  const recorders = [...models].sort(([a], [b]) => (a < b ? -1 : 1)).map(
-    ([name, { address }]): PlannedService => ({
-      id: `recorder-${name}`,
-      kind: 'model',
-      replicas: 1,
-      resources: free,
-      options: { backend: 'recording', target: name, upstream: address, content: rules.content, ignore: rules.ignore },
-      secrets,
-    }),
-  );
+  const recorders = [...models]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(
+      ([name, { address }]): PlannedService => ({
+        id: `recorder-${name}`,
+        kind: 'model',
+        replicas: 1,
+        resources: free,
+        options: { backend: 'recording', target: name, upstream: address, content: rules.content, ignore: rules.ignore },
+        secrets,
+      }),
+    );
   const units = plan.units.map((unit) => ({
     ...unit,
-    models: Object.fromEntries(Object.entries(unit.models).map(([name, model]) => [name, { ...model, address: `service://recorder-${name}` }])),
+    models: Object.fromEntries(
+      Object.entries(unit.models).map(([name, model]) => [name, { ...model, address: `service://recorder-${name}` }]),
+    ),
   }));
   return { ...plan, units, services: [...plan.services, ...recorders].sort((a, b) => (a.id < b.id ? -1 : 1)) };
 }

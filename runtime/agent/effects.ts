@@ -1,7 +1,14 @@
 import { join } from 'node:path';
 import type { ProcessBinding } from '../../compiler/contracts/binding.ts';
 import { CallError, toCallError } from '../../compiler/contracts/call-errors.ts';
-import { cassetteSuffix, type EffectMode, type EffectPolicy, type Json, type JsonSchema, type Peers } from '../../compiler/contracts/index.ts';
+import {
+  cassetteSuffix,
+  type EffectMode,
+  type EffectPolicy,
+  type Json,
+  type JsonSchema,
+  type Peers,
+} from '../../compiler/contracts/index.ts';
 import { lookupIn } from '../llm/server/facts.ts';
 import { valueFor } from '../llm/server/schema-values.ts';
 import { valueKeys } from '../replay/keys.ts';
@@ -130,7 +137,11 @@ export class Effects {
     });
     const content = drawn?.found === 'hit' ? (drawn.reply.content as { readonly value: unknown } | undefined) : undefined;
     if (drawn?.found !== 'hit' || content === undefined) {
-      throw new CallError({ code: 'failed', message: `the cassette holds no reply of ${name} to this call of ${caller ?? 'nobody'}`, component: name });
+      throw new CallError({
+        code: 'failed',
+        message: `the cassette holds no reply of ${name} to this call of ${caller ?? 'nobody'}`,
+        component: name,
+      });
     }
     const leftMs = startMs + drawn.timing.totalMs - performance.now();
     if (leftMs > 1) await new Promise((resolve) => setTimeout(resolve, leftMs));

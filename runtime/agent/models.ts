@@ -68,7 +68,9 @@ export class Models {
     const span = this.#tracing.start(scope.trace, spanName.chat(name), SpanKind.CLIENT);
     server.outstanding++;
     try {
-      const reply = await scope.cancellation.race(server.chat.chat(isService(binding.model) ? { ...request, asker: askerOf(scope) } : request, scope.cancellation.signal, emit));
+      const reply = await scope.cancellation.race(
+        server.chat.chat(isService(binding.model) ? { ...request, asker: askerOf(scope) } : request, scope.cancellation.signal, emit),
+      );
       if (span !== undefined) endSpan(span, undefined, { ...modelAttributes(binding), ...replyAttributes(reply) });
       return reply;
     } catch (thrown) {
@@ -93,7 +95,12 @@ function askerOf({ ancestors, requestId }: Scope): NonNullable<ChatRequest['aske
 }
 
 function connect(model: PlannedModel, backend: LlmBackend, url: string, replica: number): Server {
-  return { url, replica, chat: backend.connect(model, url, model.secret === undefined ? undefined : process.env[model.secret]), outstanding: 0 };
+  return {
+    url,
+    replica,
+    chat: backend.connect(model, url, model.secret === undefined ? undefined : process.env[model.secret]),
+    outstanding: 0,
+  };
 }
 
 const isService = (model: PlannedModel) => model.address.startsWith('service://');

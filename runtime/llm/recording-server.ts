@@ -1,6 +1,13 @@
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { cassetteSuffix, httpUrl, type Peers, type PlannedService, type ProcessBinding, type RecordRules } from '../../compiler/contracts/index.ts';
+import {
+  cassetteSuffix,
+  httpUrl,
+  type Peers,
+  type PlannedService,
+  type ProcessBinding,
+  type RecordRules,
+} from '../../compiler/contracts/index.ts';
 import type { StartedProcess } from '../process-life.ts';
 import { listenAt } from '../protocols/wire/listen.ts';
 import { firstOf } from '../replay/http.ts';
@@ -19,7 +26,10 @@ const keepAliveMs = 120_000;
  */
 export function startModelService(service: PlannedService, binding?: ProcessBinding): Promise<StartedProcess> {
   const address = `service://${service.id}`;
-  const { target, upstream, content, ignore } = service.options as unknown as RecordRules & { readonly target: string; readonly upstream: string };
+  const { target, upstream, content, ignore } = service.options as unknown as RecordRules & {
+    readonly target: string;
+    readonly upstream: string;
+  };
   const ours = upstream.startsWith('service://');
   let url = ours ? undefined : upstream;
   const learn = (peers: Peers) => {

@@ -5,8 +5,8 @@ import { listenAt } from '../protocols/wire/listen.ts';
 import { createScrubber, secretVariables } from '../replay/scrub.ts';
 import { createTapeClient } from '../replay/tape-client.ts';
 import { startServiceProcess } from '../service-process.ts';
-import { readReplayOptions } from './server/replay-options.ts';
 import { createReplayModel } from './server/replay-model.ts';
+import { readReplayOptions } from './server/replay-options.ts';
 
 /** Longer than any client keeps an idle connection. */
 const keepAliveMs = 120_000;

@@ -1,5 +1,12 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { type CassetteEntry, cassetteText, fail, mergeEntries, type ParsedCassette, parseCassette } from '../../compiler/contracts/index.ts';
+import {
+  type CassetteEntry,
+  cassetteText,
+  fail,
+  mergeEntries,
+  type ParsedCassette,
+  parseCassette,
+} from '../../compiler/contracts/index.ts';
 
 /** @throws DmasError DMAS_FILE_UNREADABLE */
 export async function readCassette(file: string): Promise<ParsedCassette> {

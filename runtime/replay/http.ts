@@ -34,7 +34,8 @@ export const keepAlive = () => new Agent({ keepAlive: true });
 export function postJson(agent: Agent, at: BindAddress, path: string, body: unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const text = JSON.stringify(body);
-    const broken = (error: Error) => reject(new CallError({ code: 'unavailable', message: `the tape cannot be reached: ${error.message}` }));
+    const broken = (error: Error) =>
+      reject(new CallError({ code: 'unavailable', message: `the tape cannot be reached: ${error.message}` }));
     const where = 'path' in at ? { socketPath: at.path } : { host: at.host, port: at.port };
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
     const outgoing = request({ ...where, agent, method: 'POST', path, headers }, (incoming) => {

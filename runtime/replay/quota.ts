@@ -29,7 +29,10 @@ export function createQuota({ requestsPerMinute, tokensPerMinute, windowMs }: Li
     take: (tokens, nowMs) => {
       const amount = (limit: 'requests' | 'tokens') => (limit === 'requests' ? 1 : tokens);
       const waits = buckets.map((bucket) => ({ limit: bucket.limit, waitMs: bucket.waitMs(amount(bucket.limit), nowMs) }));
-      const worst = waits.reduce((a, b) => (b.waitMs > a.waitMs ? b : a), { limit: 'requests' as const, waitMs: 0 } as (typeof waits)[number]);
+      const worst = waits.reduce((a, b) => (b.waitMs > a.waitMs ? b : a), {
+        limit: 'requests' as const,
+        waitMs: 0,
+      } as (typeof waits)[number]);
       if (worst.waitMs > 0) return { admitted: false, limit: worst.limit, retryAfterMs: Math.max(1, Math.ceil(worst.waitMs)) };
       for (const bucket of buckets) bucket.take(amount(bucket.limit));
       return { admitted: true };

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import { type DrawRequest, parseCassette, type PlannedService, type ProcessBinding, tapeAddress } from '../../compiler/contracts/index.ts';
+import { type DrawRequest, type PlannedService, type ProcessBinding, parseCassette, tapeAddress } from '../../compiler/contracts/index.ts';
 import type { StartedProcess } from '../process-life.ts';
 import { listenAt } from '../protocols/wire/listen.ts';
 import { startServiceProcess } from '../service-process.ts';
@@ -18,7 +18,10 @@ const keepAliveMs = 120_000;
  * process (see `startServiceProcess`).
  */
 export function startTapeService(service: PlannedService, cassette: string, binding?: ProcessBinding): Promise<StartedProcess> {
-  const { limits, simulate } = service.options as { readonly limits?: { readonly [model: string]: Limits }; readonly simulate?: readonly string[] };
+  const { limits, simulate } = service.options as {
+    readonly limits?: { readonly [model: string]: Limits };
+    readonly simulate?: readonly string[];
+  };
   const desk = createTapeDesk(createTape(parseCassette(cassette).entries), { limits: limits ?? {}, simulate: new Set(simulate ?? []) });
   const listen = async (bound: ProcessBinding) => {
     const at = bound.listen[tapeAddress];

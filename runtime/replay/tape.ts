@@ -47,7 +47,8 @@ export function createTape(entries: readonly CassetteEntry[]): Tape {
   };
   return {
     peek: (wanted) => find(wanted, 1).entry,
-    draw: (wanted) => find(wanted, occurrences.next({ ...wanted, caller: wanted.caller, conversation: wanted.conversation, loose: wanted.keys.loose })),
+    draw: (wanted) =>
+      find(wanted, occurrences.next({ ...wanted, caller: wanted.caller, conversation: wanted.conversation, loose: wanted.keys.loose })),
     has: (kind, target) => names.has(`${kind} ${target}`),
     size: entries.length,
   };

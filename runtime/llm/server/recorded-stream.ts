@@ -24,7 +24,9 @@ interface Piece {
 }
 interface Spoken {
   readonly content?: string | null;
-  readonly tool_calls?: readonly { readonly index?: number; readonly function?: { readonly name?: string; readonly arguments?: string } }[] | null;
+  readonly tool_calls?:
+    | readonly { readonly index?: number; readonly function?: { readonly name?: string; readonly arguments?: string } }[]
+    | null;
 }
 
 /** Collects the pieces of one reply. */

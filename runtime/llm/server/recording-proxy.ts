@@ -7,8 +7,8 @@ import type { Recorder } from '../../replay/recorder.ts';
 import { ApiError } from './chat-request.ts';
 import { apiPath, askerOf, type Fields, includesUsage, opaqueQuestion } from './openai-request.ts';
 import { countTokens } from './prompt.ts';
-import { promptParts } from './replay-prompt.ts';
 import { createEventCutter, createListener, type HeardReply } from './recorded-stream.ts';
+import { promptParts } from './replay-prompt.ts';
 
 const bodyLimitBytes = 32 * 1024 * 1024;
 
@@ -74,7 +74,12 @@ export function createRecordingProxy({ target, upstream, ours, recorder }: Recor
 
   function keep(seen: Seen, heard: HeardReply, replyBytes: number, timing: RecordedTiming): void {
     const visible = heard.content.text + heard.content.toolCalls.map((call) => call.name + call.arguments).join('');
-    const estimated = { tokensIn: promptParts(seen.body).tokensEstimated, tokensCached: 0, tokensOut: countTokens(visible), tokensReasoning: 0 };
+    const estimated = {
+      tokensIn: promptParts(seen.body).tokensEstimated,
+      tokensCached: 0,
+      tokensOut: countTokens(visible),
+      tokensReasoning: 0,
+    };
     recorder.model({
       ...{ target, ...seen.asker, atMs: seen.atMs, request: seen.body, requestBytes: seen.requestBytes, replyBytes },
       reply: heard.content,
@@ -84,7 +89,13 @@ export function createRecordingProxy({ target, upstream, ours, recorder }: Recor
   }
 
   /** The line stands in the file before the last byte goes out: what a client has seen whole is recorded. */
-  async function passWhole(reply: Dispatcher.ResponseData, response: ServerResponse, seen: Seen, chat: boolean, asked: boolean): Promise<void> {
+  async function passWhole(
+    reply: Dispatcher.ResponseData,
+    response: ServerResponse,
+    seen: Seen,
+    chat: boolean,
+    asked: boolean,
+  ): Promise<void> {
     const body = Buffer.from(await reply.body.arrayBuffer());
     const totalMs = performance.now() - seen.startMs;
     if (reply.statusCode === 200 && asked) {
@@ -145,7 +156,10 @@ export function createRecordingProxy({ target, upstream, ours, recorder }: Recor
           response.destroy();
           return;
         }
-        const known = error instanceof ApiError ? error : new ApiError(502, null, `the endpoint of model ${target} failed: ${(error as Error).message}`);
+        const known =
+          error instanceof ApiError
+            ? error
+            : new ApiError(502, null, `the endpoint of model ${target} failed: ${(error as Error).message}`);
         const text = JSON.stringify(known.body());
         response.writeHead(known.status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }).end(text);
       }),
@@ -165,7 +179,9 @@ function bodyOf(text: string): Fields | undefined {
 const withUsage = (body: Fields): Fields => ({ ...body, stream_options: { ...(body.stream_options as object), include_usage: true } });
 
 function hasContent(piece: Fields): boolean {
-  const delta = (piece.choices as readonly { readonly delta?: { readonly content?: unknown; readonly tool_calls?: unknown } }[] | undefined)?.[0]?.delta;
+  const delta = (
+    piece.choices as readonly { readonly delta?: { readonly content?: unknown; readonly tool_calls?: unknown } }[] | undefined
+  )?.[0]?.delta;
   return Boolean(delta?.content) || Boolean(delta?.tool_calls);
 }
 
@@ -174,7 +190,9 @@ function passedOn({ headers }: IncomingMessage, ours: boolean): Record<string, s
   const asker = new Set<string>(Object.values(askerHeaders));
   return Object.fromEntries(
     Object.entries(headers).flatMap(([name, value]) =>
-      value === undefined || ownHeaders.has(name) || (asker.has(name) && !ours) ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
+      value === undefined || ownHeaders.has(name) || (asker.has(name) && !ours)
+        ? []
+        : [[name, Array.isArray(value) ? value.join(', ') : value]],
     ),
   );
 }

@@ -17,12 +17,12 @@ import { ApiError } from './chat-request.ts';
 import { answerTo, type Exchange } from './completion.ts';
 import { createLiveEngine } from './live-engine.ts';
 import { apiPath, askerOf, type Fields, fieldsOf, includesUsage, opaqueQuestion } from './openai-request.ts';
+import { countTokens } from './prompt.ts';
 import { type ReplayServiceOptions, syntheticEngine } from './replay-options.ts';
 import { type PromptParts, promptParts, scaledTo } from './replay-prompt.ts';
 import { playRecorded } from './replay-times.ts';
 import type { Reply } from './reply.ts';
 import { syntheticReply } from './synthetic-reply.ts';
-import { countTokens } from './prompt.ts';
 
 const bodyLimitBytes = 32 * 1024 * 1024;
 
@@ -185,7 +185,8 @@ function sendError(response: ServerResponse, error: unknown): void {
     response.destroy();
     return;
   }
-  const known = error instanceof ApiError ? error : new ApiError(statusOf(error), null, error instanceof Error ? error.message : String(error));
+  const known =
+    error instanceof ApiError ? error : new ApiError(statusOf(error), null, error instanceof Error ? error.message : String(error));
   if (known.status === 429) {
     const waitMs = known instanceof Throttled ? known.retryAfterMs : 100;
     response.setHeader('retry-after-ms', String(waitMs)).setHeader('retry-after', String(Math.ceil(waitMs / 1000)));

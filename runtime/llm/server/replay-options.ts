@@ -22,7 +22,10 @@ export const replayOptions = z.strictObject({
     .enum(['recorded', ...(Object.keys(engineProfiles) as (keyof typeof engineProfiles)[])])
     .default('recorded')
     .describe('Times: as recorded without their waiting, or those of a serving engine with these parameters'),
-  onMiss: z.enum(['fail', 'simulate']).default('fail').describe('A question nobody recorded fails, or gets a made-up reply; counted either way'),
+  onMiss: z
+    .enum(['fail', 'simulate'])
+    .default('fail')
+    .describe('A question nobody recorded fails, or gets a made-up reply; counted either way'),
   affinity: z
     .enum(['none', 'session'])
     .default('none')

@@ -98,7 +98,11 @@ class SupervisedDeployment implements Deployment {
 
   async stats() {
     return Promise.all(
-      this.#slots.map(async ({ member: { id, replica }, running }) => ({ id, replica, stats: running ? await readStats(running.control) : null })),
+      this.#slots.map(async ({ member: { id, replica }, running }) => ({
+        id,
+        replica,
+        stats: running ? await readStats(running.control) : null,
+      })),
     );
   }
 
