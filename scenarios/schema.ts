@@ -125,7 +125,7 @@ const modelPrice = z.strictObject({
 
 /** Quotas of an organization at a model's provider, over everybody who asks: enforced on replay. */
 const modelLimits = z.strictObject({
-  requestsPerMinute: z.number().positive().optional(),
+  requestsPerMinute: z.number().positive().optional().meta({ description: 'Requests, whoever sends them' }),
   tokensPerMinute: z.number().positive().optional().meta({ description: 'Tokens of prompts and replies together' }),
   window: duration
     .default(10_000)
@@ -163,7 +163,8 @@ const replayTolerance = z
   .strictObject({
     missRate: share.default(0).meta({ description: 'Share of calls without a recorded reply above which a block supports no verdict' }),
   })
-  .prefault({});
+  .prefault({})
+  .meta({ description: 'What a replay may lack' });
 
 /** The scenario file. Every key but `workflow` has a default. The JSON Schema is generated from this. */
 export const scenarioSchema = z.strictObject({

@@ -17,6 +17,7 @@ export function openCassetteWriter(file: string): CassetteWriter {
   ftruncateSync(fd, endOfLastLine(fd));
   let syncing: Promise<void> | undefined;
   let again = false;
+  let closing: Promise<void> | undefined;
   const sync = (): Promise<void> => {
     again = true;
     syncing ??= (async () => {
@@ -42,9 +43,10 @@ export function openCassetteWriter(file: string): CassetteWriter {
       sizeBytes += line.length;
       void sync();
     },
-    close: async () => {
-      await sync();
-      closeSync(fd);
+    close: () => {
+      // Closed twice, a number may already be another file's.
+      closing ??= sync().then(() => closeSync(fd));
+      return closing;
     },
   };
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { cassetteText, entryLine, mergeEntries, parseCassette } from '../../../compiler/contracts/index.ts';
+import { type CassetteEntry, cassetteText, entryLine, mergeEntries, parseCassette } from '../../../compiler/contracts/index.ts';
 import { readCassette, readWholeCassette, writeCassette } from '../../../runtime/replay/cassette-file.ts';
 import { openCassetteWriter } from '../../../runtime/replay/cassette-writer.ts';
 import { createStage, modelEntry } from './support.ts';
@@ -24,7 +24,7 @@ const entry = fc
 const cassette = fc.array(entry, { maxLength: 12 });
 
 describe('merging cassettes', () => {
-  const text = (...parts: Parameters<typeof mergeEntries>) => cassetteText(mergeEntries(...parts));
+  const text = (...parts: readonly (readonly CassetteEntry[])[]) => cassetteText(mergeEntries(...parts));
   it('is commutative, associative and idempotent, byte for byte, and loses nothing', () => {
     fc.assert(
       fc.property(cassette, cassette, cassette, (a, b, c) => {

@@ -46,8 +46,8 @@ export async function startUpstream(delayMs = 5): Promise<Upstream> {
     request.on('end', () => {
       const body = (text === '' ? {} : JSON.parse(text)) as Asked;
       seen.push({ path: request.url ?? '', headers: request.headers, body: body as Json });
-      replies++;
-      setTimeout(() => answer(request.url ?? '', body, replies, response, delayMs), delayMs);
+      const n = ++replies;
+      setTimeout(() => answer(request.url ?? '', body, n, response, delayMs), delayMs);
     });
   });
   const url = await urlOf(server);
