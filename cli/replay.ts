@@ -23,7 +23,8 @@ export interface Recording {
 }
 
 /** A bundle that holds more is slow to start and to copy; a recording of one pass over the inputs is far smaller. */
-const largestBytes = 64 * 1024 * 1024;
+const largestMb = 64;
+const bytesPerMb = 1024 ** 2;
 
 type Traits = { readonly [backend: string]: LlmTraits };
 
@@ -74,59 +75,64 @@ export async function openRecording(
   scenario: Scenario,
   studied: ScenarioConfig,
 ): Promise<{ readonly recording?: Recording; readonly problems: readonly Problem[] }> {
-  const problems: Problem[] = [];
-  const parts: (readonly CassetteEntry[])[] = [];
-  const files = cassettesOf(scenario, studied);
-  for (const { file, key } of files) {
-    const at = { file: scenario.file, ...(scenario.places[key] ?? {}) };
-    await readWholeCassette(file).then(
-      (entries) => void parts.push(entries),
-      (error: unknown) => {
-        if (!(error instanceof DmasError)) throw error;
-        problems.push(...error.problems.map((problem) => ({ at, ...problem })));
-      },
-    );
-  }
-  if (problems.length > 0 || files.length === 0) return { problems };
-  const entries = mergeEntries(...parts);
-  const place = (key: string) => ({ file: scenario.file, ...(scenario.places[key] ?? {}) });
-  for (const [name, model] of Object.entries(studied.models)) {
-    if (model.backend !== 'replay') {
-      if (model.limits !== undefined) problems.push(idleLimits(name, model.backend, place(`models.${name}.limits`)));
-      continue;
-    }
-    problems.push(
-      ...optionProblems(name, model.options, place(studied.replay === undefined ? `models.${name}.options` : 'replay.options')),
-    );
-    if (model.options.onMiss === 'simulate') continue;
-    const own = entries.filter((entry) => entry.kind === 'model' && entry.target === name);
-    const message =
-      own.length === 0
-        ? `the cassette holds nothing of model "${name}"`
-        : own.some((entry) => entry.reply.content !== undefined)
-          ? undefined
-          : `the cassette holds no replies of model "${name}": it was recorded with content: hash`;
-    if (message === undefined) continue;
-    problems.push({
-      code: 'DMAS_CASSETTE_NO_REPLIES',
-      severity: 'error',
-      message,
-      at: place(`models.${name}`),
-      fix: 'dmas-opt record scenario.yaml, with record: { content: replies }',
-    });
-  }
-  // Prompts are not looked up by; without them the tape is small enough to travel with the plan.
-  const slim = mergeEntries(
-    entries.map(({ id: _id, schemaVersion: _version, request: { content: _content, ...request }, ...rest }) =>
-      sealEntry({ ...rest, request }),
-    ),
+  const place = (key: string): At => ({ file: scenario.file, ...(scenario.places[key] ?? {}) });
+  const problems: Problem[] = Object.entries(studied.models).flatMap(([name, { backend, limits }]) =>
+    limits === undefined || backend === 'replay' ? [] : [idleLimits(name, backend, place(`models.${name}.limits`))],
   );
-  const text = cassetteText(slim);
-  if (Buffer.byteLength(text) > largestBytes) {
-    const message = `the cassette holds ${Math.ceil(Buffer.byteLength(text) / 1024 ** 2)} MB of replies; at most ${largestBytes / 1024 ** 2} MB can be replayed`;
+  const files = cassettesOf(scenario, studied);
+  if (files.length === 0) return { problems };
+  const read = await Promise.all(files.map(({ file, key }) => readOrProblems(file, place(key))));
+  problems.push(...read.flatMap((one) => one.problems));
+  if (read.some((one) => one.entries === undefined)) return { problems };
+  const entries = mergeEntries(...read.flatMap((one) => (one.entries === undefined ? [] : [one.entries])));
+  for (const [name, { backend, options }] of Object.entries(studied.models)) {
+    if (backend !== 'replay') continue;
+    problems.push(...optionProblems(name, options, place(studied.replay === undefined ? `models.${name}.options` : 'replay.options')));
+    if (options.onMiss !== 'simulate') problems.push(...noReplies(name, entries, place(`models.${name}`)));
+  }
+  const text = tapeText(entries);
+  const sizeMb = Math.ceil(Buffer.byteLength(text) / bytesPerMb);
+  if (sizeMb > largestMb) {
+    const message = `the cassette holds ${sizeMb} MB of replies; at most ${largestMb} MB can be replayed`;
     problems.push({ code: 'DMAS_CFG_INVALID_VALUE', severity: 'error', message, at: place('replay'), fix: 'record fewer inputs' });
   }
   return { recording: { sha256: createHash('sha256').update(text).digest('hex'), text, entries }, problems };
+}
+
+interface Read {
+  /** Absent when there are problems. */
+  readonly entries?: readonly CassetteEntry[];
+  readonly problems: readonly Problem[];
+}
+
+async function readOrProblems(file: string, at: At): Promise<Read> {
+  try {
+    return { entries: await readWholeCassette(file), problems: [] };
+  } catch (error) {
+    if (!(error instanceof DmasError)) throw error;
+    return { problems: error.problems.map((problem) => ({ at, ...problem })) };
+  }
+}
+
+/** Prompts are not looked up by; without them the tape is small enough to travel with the plan. */
+const tapeText = (entries: readonly CassetteEntry[]): string =>
+  cassetteText(
+    mergeEntries(
+      entries.map(({ id: _id, schemaVersion: _version, request: { content: _content, ...request }, ...rest }) =>
+        sealEntry({ ...rest, request }),
+      ),
+    ),
+  );
+
+function noReplies(name: string, entries: readonly CassetteEntry[], at: At): Problem[] {
+  const own = entries.filter((entry) => entry.kind === 'model' && entry.target === name);
+  if (own.some((entry) => entry.reply.content !== undefined)) return [];
+  const message =
+    own.length === 0
+      ? `the cassette holds nothing of model "${name}"`
+      : `the cassette holds no replies of model "${name}": it was recorded with content: hash`;
+  const fix = 'dmas-opt record scenario.yaml, with record: { content: replies }';
+  return [{ code: 'DMAS_CASSETTE_NO_REPLIES', severity: 'error', message, at, fix }];
 }
 
 type At = NonNullable<Problem['at']>;

@@ -81,6 +81,7 @@ describe('a recorded study', () => {
     const merged = await cli(sandbox, ['cassette', 'merge', file('cassette.ndjson'), file('cassette.ndjson'), '-o', file('merged.ndjson')]);
     expect(merged.code, merged.stderr).toBe(0);
     expect(readFileSync(file('merged.ndjson'), 'utf8')).toBe(text);
+    writeFileSync(file('empty.ndjson'), '');
     writeFileSync(file('broken.ndjson'), `${text}not an entry\n`);
     const broken = await cli(sandbox, ['cassette', 'check', file('broken.ndjson')]);
     expect(broken.code).toBe(10);
@@ -183,6 +184,13 @@ describe('a recorded study', () => {
       { replay: { cassette: './none.ndjson' } },
       'DMAS_FILE_UNREADABLE',
       'dmas-opt record writes a cassette',
+      'refused.yaml:1:',
+    ],
+    [
+      'one without a word of a model',
+      { replay: { cassette: './empty.ndjson' } },
+      'DMAS_CASSETTE_NO_REPLIES',
+      'holds nothing of model "main"',
       'refused.yaml:1:',
     ],
     ['a damaged one', { replay: { cassette: './broken.ndjson' } }, 'DMAS_CASSETTE_DAMAGED', 'line 10', 'broken.ndjson:10:'],

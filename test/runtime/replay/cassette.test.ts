@@ -107,9 +107,13 @@ describe('a recorder that is killed', () => {
   it('has on disk everything it said it wrote', async () => {
     const folder = await stage.folder();
     const file = join(folder, 'c.ndjson');
-    const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), join(import.meta.dirname, 'writing-child.ts'), file], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = spawn(
+      process.execPath,
+      ['--import', import.meta.resolve('tsx'), join(import.meta.dirname, '../../fixtures/replay/writing-child.ts'), file],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
     let said = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       said += text;
