@@ -1,4 +1,5 @@
 import type { StageContext } from '../compiler/contracts/index.ts';
+import { createPerson, followUp, pausedAnswer } from '../profiler/load/humans.ts';
 import { ingressHeaders, type LoadClass } from '../profiler/load/job.ts';
 import type { Workload } from '../profiler/load/workload.ts';
 
@@ -47,7 +48,7 @@ export async function driveInputs(
   return { sent, answered, failures };
 }
 
-/** Why there was no answer; undefined when there was one. */
+/** Why there was no answer; undefined when there was one. Questions to a person are answered as the scenario's script says, at once. */
 async function ask(
   url: string,
   load: LoadClass,
@@ -56,25 +57,46 @@ async function ask(
   index: number,
   signal: AbortSignal,
 ): Promise<string | undefined> {
+  const person = createPerson(load);
+  const first = {
+    'content-type': 'application/json',
+    [ingressHeaders.class]: load.name,
+    [ingressHeaders.request]: id,
+    [ingressHeaders.deadlineMs]: String(load.timeoutMs),
+    ...(load.stream ? { accept: 'text/event-stream' } : {}),
+    ...(load.sessions === undefined ? {} : { [ingressHeaders.session]: `${load.name}-${index % load.sessions}` }),
+  };
+  let next: { readonly body: Buffer; readonly headers: { readonly [name: string]: string } } = {
+    body: Buffer.from(JSON.stringify(input)),
+    headers: {},
+  };
   try {
-    const response = await fetch(url, {
-      method: 'POST',
-      body: JSON.stringify(input),
-      signal,
-      headers: {
-        'content-type': 'application/json',
-        [ingressHeaders.class]: load.name,
-        [ingressHeaders.request]: id,
-        [ingressHeaders.deadlineMs]: String(load.timeoutMs),
-        ...(load.stream ? { accept: 'text/event-stream' } : {}),
-        ...(load.sessions === undefined ? {} : { [ingressHeaders.session]: `${id.split('.')[0]}-${index % load.sessions}` }),
-      },
-    });
-    const text = await response.text();
-    if (response.status !== 200) return `status ${response.status} ${text.slice(0, 300)}`;
-    const error = load.stream ? /^data: (\{"error":.*)$/m.exec(text)?.[1] : undefined;
-    return error;
+    for (;;) {
+      const response = await fetch(url, { method: 'POST', body: next.body.toString(), signal, headers: { ...first, ...next.headers } });
+      const error = errorIn(response.status, await response.text());
+      const paused = pausedAnswer(error?.value);
+      const replies = paused && person.repliesTo(paused);
+      if (paused === undefined || replies === undefined) return error?.text;
+      next = followUp(paused, input, replies);
+    }
   } catch (error) {
     return (error as Error).message;
+  }
+}
+
+/** The error of an answer, also of one that came as a stream. */
+function errorIn(status: number, text: string): { readonly text: string; readonly value: unknown } | undefined {
+  const event = /^data: (\{"error":.*)$/m.exec(text)?.[1];
+  if (status === 200 && event === undefined) return undefined;
+  const said = event ?? text;
+  const value = parsed(said) as { readonly error?: unknown } | undefined;
+  return { text: `status ${status} ${said.slice(0, 300)}`, value: event === undefined ? value : value?.error };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
