@@ -28,19 +28,10 @@ export function createTimedPrefixCache(capacityTokens: number, lifetimeMs: numbe
   };
 
   return {
-    lookup: (keys, tokens) => {
-      // Only what is still there is renewed by being looked up.
-      const count = keys.findIndex((key) => !isAlive(key));
-      return cache.lookup(present(count < 0 ? keys : keys.slice(0, count), false), tokens);
-    },
+    lookup: (keys, tokens) => cache.lookup(present(keys, false), tokens),
     insert: (keys, tokens) => cache.insert(present(keys, true), tokens),
     get tokensHeld() {
       return cache.tokensHeld;
     },
   };
-
-  function isAlive(key: string): boolean {
-    const known = used.get(key);
-    return known !== undefined && nowMs() - known.atMs <= lifetimeMs;
-  }
 }
