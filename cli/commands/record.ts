@@ -113,12 +113,18 @@ async function collect(
   return { fresh, all: await writeCassette(out, before.entries, ...pieces) };
 }
 
-function tell(project: Project, out: string, { fresh, all }: Awaited<ReturnType<typeof collect>>, { sent, answered }: Driven): void {
-  const { content } = project.scenario.config.record;
+function tell(
+  { scenario, written }: Project,
+  out: string,
+  { fresh, all }: Awaited<ReturnType<typeof collect>>,
+  { sent, answered }: Driven,
+): void {
+  const { content } = scenario.config.record;
   const name = relative(process.cwd(), out) || out;
   const stored = { hash: 'sizes and hashes, no replies', replies: 'replies, prompts as hashes', full: 'prompts and replies' }[content];
   process.stdout.write(`${answered} of ${sent} requests answered; ${fresh} exchanges recorded (${stored})\n`);
   if (fresh > 0) process.stdout.write(`Wrote ${name}: ${all.length} entries\n`);
   if (content === 'hash') process.stdout.write('Nothing can be replayed from it: that needs record: { content: replies }\n');
-  else if (fresh > 0) process.stdout.write(`Next: replay: { cassette: ${name} } in the scenario, then dmas-opt run\n`);
+  else if (fresh > 0 && !written.config.replay)
+    process.stdout.write(`Next: replay: { cassette: ${name} } in the scenario, then dmas-opt run\n`);
 }
