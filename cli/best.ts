@@ -25,5 +25,8 @@ export async function writeLayout(project: Project, path: string, configuration:
   await writeJson(join(path, 'configuration.json'), configuration);
   await writeJson(join(path, 'plan.json'), plan);
   await writeFile(join(path, 'plan.txt'), printPlan(plan));
+  // Commands of others run where they lie; the starter takes DMAS_OPT_SOURCE_FOLDER where that has moved.
+  if (plan.units.some((unit) => unit.program !== undefined))
+    await writeJson(join(path, 'source.json'), { folder: project.scenario.folder });
   await writeFile(join(path, 'start.mjs'), await bundleJob('runtime/targets/start-main'));
 }

@@ -18,6 +18,7 @@ import {
   weakest,
 } from '../compiler/contracts/index.ts';
 import { planDeployment } from '../compiler/plan/plan-deployment.ts';
+import { foreignComponents, withForeign } from '../profiler/analyze/stand-ins.ts';
 import { foldBlock, readSamples } from '../profiler/block.ts';
 import type { Collector } from '../profiler/collect/collector.ts';
 
@@ -128,6 +129,7 @@ export async function deployConfiguration(
       otlpEndpoints: [collector?.url, process.env.OTEL_EXPORTER_OTLP_ENDPOINT].filter((url): url is string => Boolean(url)),
       samplingRatio: 0,
       folder: deploymentFolder,
+      sourceFolder: project.scenario.folder,
       environment: secretsOf(plan),
       ingressPort: rest.ingressPort ?? 0,
       readyTimeoutMs,
@@ -211,7 +213,8 @@ async function measureBlock(
   const usageAfter = await deployment.usage();
   const replay = replayFacts(statsBefore, await replayStats(deployment));
   await deployment.flushTraces();
-  const { spans } = collector.take(request.id);
+  const { spans: sent } = collector.take(request.id);
+  const spans = withForeign(sent, foreignComponents(deployment.plan));
   if (spans.length > 0) await writeTraces(folder.file(`traces/${request.id}.ndjson`), spans);
   const known = reference.known();
   const tapedTools = Object.values(studyEffects(project).policy.modes).includes('tape') ? (['replayed'] as const) : [];

@@ -9,6 +9,7 @@ import {
 } from '../compiler/contracts/index.ts';
 import { readWorkflow } from '../compiler/frontends/read-workflow.ts';
 import { baselineConfiguration } from '../compiler/plan/baseline.ts';
+import { bindElsewhere } from '../compiler/plan/bind-elsewhere.ts';
 import { buildSpace } from '../optimizer/space/build.ts';
 import type { Space } from '../optimizer/space/space.ts';
 import { readWorkload, type Workload } from '../profiler/load/workload.ts';
@@ -16,6 +17,7 @@ import type { Target, TargetDescriptor } from '../runtime/targets/target.ts';
 import { checkScenario } from '../scenarios/check.ts';
 import { loadScenario } from '../scenarios/load.ts';
 import type { Scenario, ScenarioConfig } from '../scenarios/schema.ts';
+import { checkCommands, checkFolders, checkOffered } from './elsewhere.ts';
 import { frontends, llmBackends, protocols, searchStrategies, stateStores, targets } from './registry.ts';
 import { openRecording, type Recording, studiedConfig, withoutReplay } from './replay.ts';
 import { readReplies } from './replies.ts';
@@ -74,6 +76,13 @@ export async function openScenario(written: Scenario, asWritten = false): Promis
   const { recording, problems: recordingProblems } = await openRecording(scenario, config);
   problems.push(...workloadProblems, ...replyProblems, ...recordingProblems);
   if (!read.workflow) throw new DmasError(problems);
+  const nearest = (path: string) => {
+    const parts = path.split('.');
+    while (parts.length > 0 && !scenario.places[parts.join('.')]) parts.pop();
+    return at(parts.join('.'));
+  };
+  const { workflow, problems: elsewhereProblems } = bindElsewhere(read.workflow, config.agents, nearest);
+  problems.push(...elsewhereProblems, ...checkFolders(scenario, nearest), ...checkOffered(scenario, workload, nearest));
 
   const words = {
     protocols: ids(protocols),
@@ -82,12 +91,12 @@ export async function openScenario(written: Scenario, asWritten = false): Promis
     backends: ids(llmBackends),
     strategies: ids(searchStrategies),
   };
-  problems.push(...checkScenario(scenario, read.workflow, words));
+  problems.push(...checkScenario(scenario, workflow, words));
   throwErrors(problems);
   const target = targets.find((candidate) => candidate.id === config.target.kind);
   if (!target || !workload) fail('DMAS_CFG_UNKNOWN_TARGET', `unknown target ${config.target.kind}`);
 
-  const { configuration: baseline, problems: baselineProblems } = baselineConfiguration(read.workflow, config);
+  const { configuration: baseline, problems: baselineProblems } = baselineConfiguration(workflow, config);
   problems.push(...baselineProblems.map((problem) => ({ at: at('baseline'), ...problem })));
   const defaults: LayoutDefaults = {
     protocol: config.baseline.protocol,
@@ -95,7 +104,7 @@ export async function openScenario(written: Scenario, asWritten = false): Promis
     serving: baseline?.serving ?? {},
   };
   const { space, problems: spaceProblems } = buildSpace({
-    workflow: read.workflow,
+    workflow,
     config,
     targetTraits: target.traits,
     protocolIds: ids(protocols),
@@ -106,7 +115,7 @@ export async function openScenario(written: Scenario, asWritten = false): Promis
   if (!baseline || !space) fail('DMAS_INTERNAL', 'a scenario without errors gave no baseline or no search space');
   const common = {
     scenario,
-    workflow: read.workflow,
+    workflow,
     workload,
     baseline,
     defaults,
@@ -149,7 +158,7 @@ export async function openTarget(project: Project): Promise<Target> {
     );
   }
   const target = (await project.target.load()).create(project.scenario.config.target);
-  const problems = await target.check();
+  const problems = [...(await target.check()), ...checkCommands(project)];
   if (problems.some((problem) => problem.severity === 'error')) throw new DmasError(problems);
   return target;
 }

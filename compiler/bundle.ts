@@ -19,7 +19,9 @@ export interface BundleInput {
  * @throws DmasError `DMAS_BUNDLE`, with all that is wrong with the first unit that cannot be bundled
  */
 export async function bundlePlan({ plan, workflow, cassette }: BundleInput): Promise<Bundle[]> {
-  const units = plan.units.map((unit) => ({ id: unit.id, template: unitTemplate(unit, workflow, plan.application, plan.ingress) }));
+  // What somebody else built has no code of ours.
+  const own = plan.units.filter((unit) => unit.program === undefined);
+  const units = own.map((unit) => ({ id: unit.id, template: unitTemplate(unit, workflow, plan.application, plan.ingress) }));
   const services = plan.services.map((service) => ({ id: service.id, template: serviceTemplate(service, plan, cassette) }));
   return bundleEntries([...units, ...services], dirname(workflow.file));
 }

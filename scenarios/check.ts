@@ -63,6 +63,13 @@ export function checkScenario(scenario: Scenario, workflow: Workflow, words: Kno
   for (const name of Object.keys(config.prices.models))
     expectWord('DMAS_CFG_UNKNOWN_MODEL', `prices.models.${name}`, 'model', name, workflow.models);
 
+  for (const [name, { speaks, neighbours }] of Object.entries(config.agents)) {
+    if (speaks !== undefined) protocol(`agents.${name}.speaks`, speaks);
+    for (const [variable, neighbour] of Object.entries(neighbours)) {
+      if (neighbour.protocol !== undefined) protocol(`agents.${name}.neighbours.${variable}.protocol`, neighbour.protocol);
+    }
+  }
+
   const { baseline, search } = config;
   protocol('baseline.protocol', baseline.protocol.protocol);
   for (const [name, choice] of Object.entries(baseline.channels)) {
@@ -119,7 +126,12 @@ export function checkScenario(scenario: Scenario, workflow: Workflow, words: Kno
 
   config.workload.allowSideEffects.forEach((name, index) => {
     const tools = workflow.tools.filter((tool) => tool.effect === 'sideEffect').map((tool) => tool.name);
-    expectWord('DMAS_CFG_UNKNOWN_AGENT', `workload.allowSideEffects.${index}`, 'tool with side effects', name, tools);
+    const others = workflow.agents.filter((agent) => agent.mobility === 'external' && agent.effect === 'sideEffect');
+    const servers = workflow.toolServers.filter((server) => server.discovers);
+    // Tools of such a server are known at run time alone: any name may be one.
+    if (servers.length > 0) return;
+    const allowed = [...tools, ...others.map((agent) => agent.name)];
+    expectWord('DMAS_CFG_UNKNOWN_AGENT', `workload.allowSideEffects.${index}`, 'tool with side effects', name, allowed);
   });
 
   config.objective.slo.forEach((limit, index) => {

@@ -166,10 +166,95 @@ const replayTolerance = z
   .prefault({})
   .meta({ description: 'What a replay may lack' });
 
+const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable');
+const httpPath = z.string().regex(/^\//, 'a path that begins with /');
+
+/** One agent or tool server that somebody else built. */
+const foreignComponent = z.strictObject({
+  command: z
+    .array(z.union([z.string(), z.number()]).transform(String))
+    .min(1)
+    .optional()
+    .meta({ description: 'Program and arguments, started on target process; {port} in an argument becomes the port' }),
+  image: z.string().min(1).optional().meta({ description: 'Container image, started on target docker' }),
+  folder: z.string().default('.').meta({ description: 'Where the command runs, relative to this file' }),
+  external: z
+    .strictObject({
+      url: z
+        .string()
+        .regex(/^https?:\/\/[^/]/, 'an http or https URL')
+        .meta({ description: 'Where calls go' }),
+      maxRate: z.number().positive().meta({ description: 'Calls per second it may get from the whole application, whatever the layout' }),
+      maxConcurrency: z.int().positive().meta({ description: 'Calls at once it may get from the whole application' }),
+      callsPerRequest: z
+        .number()
+        .positive()
+        .default(1)
+        .meta({ description: 'Expected, to tell whether the workload keeps within maxRate' }),
+    })
+    .optional()
+    .meta({ description: 'Runs already, elsewhere: measured and predicted, never deployed' }),
+  speaks: name.optional().meta({ description: 'Protocol it speaks; default: what the workflow says, or http-json' }),
+  options: options.default({}).meta({ description: 'Options of that protocol' }),
+  path: httpPath.default('/').meta({ description: 'Path under which it takes calls' }),
+  env: z
+    .record(variable, literal.transform(String))
+    .default({})
+    .meta({ description: 'Environment variables with fixed values; keys and passwords belong under secrets' }),
+  neighbours: z
+    .record(
+      variable,
+      z
+        .union([
+          name,
+          z.strictObject({
+            component: name.meta({ description: 'The agent or tool server it calls' }),
+            protocol: name.optional().meta({ description: 'What it speaks to it; default: what it speaks itself' }),
+            options: options.default({}).meta({ description: 'Options of that protocol' }),
+          }),
+        ])
+        .transform((value) => (typeof value === 'string' ? { component: value, options: {} } : value)),
+    )
+    .default({})
+    .meta({ description: 'Environment variable → the agent or tool server whose URL it receives' }),
+  models: z
+    .record(
+      name,
+      z
+        .union([
+          variable,
+          z.strictObject({
+            baseUrl: variable.meta({ description: 'Variable that receives the base URL, /v1 included' }),
+            key: variable.optional().meta({ description: 'Variable that receives the API key' }),
+            model: variable.optional().meta({ description: 'Variable that receives the name to ask for' }),
+          }),
+        ])
+        .transform((value) =>
+          typeof value === 'string' ? { baseUrl: `${value}_BASE_URL`, key: `${value}_API_KEY`, model: `${value}_MODEL` } : value,
+        ),
+    )
+    .default({})
+    .meta({ description: 'Logical model → the variables that receive its base URL, key and name; OPENAI stands for OPENAI_BASE_URL, …' }),
+  port: variable.default('PORT').meta({ description: 'Environment variable that receives the port to listen on' }),
+  ready: z
+    .strictObject({ path: httpPath.meta({ description: 'Asked with GET' }) })
+    .optional()
+    .meta({ description: 'HTTP path that answers 2xx once it is ready; default: its port accepts connections' }),
+  concurrency: z.int().positive().optional().meta({ description: 'Calls one replica handles at a time, for the prediction' }),
+  effect: z
+    .enum(['readOnly', 'idempotent', 'sideEffect'])
+    .optional()
+    .meta({ description: 'What repeating a call does; default: what the workflow says' }),
+  secrets: z.array(variable).default([]).meta({ description: 'Environment variables of yours it receives; no others are passed' }),
+  instrumented: z.boolean().default(true).meta({ description: 'False: it is not told where spans go' }),
+});
+
 /** The scenario file. Every key but `workflow` has a default. The JSON Schema is generated from this. */
 export const scenarioSchema = z.strictObject({
   name: name.optional().meta({ description: 'Default: the name of the folder' }),
-  workflow: z.string().min(1).meta({ description: 'Module that exports the workflow, relative to this file; #name picks an export' }),
+  workflow: z.string().min(1).meta({
+    description: 'Module that exports the workflow, relative to this file (#name picks an export), or a YAML file that describes it',
+  }),
   target: z
     .union([name, z.looseObject({ kind: name })])
     .default('process')
@@ -196,6 +281,10 @@ export const scenarioSchema = z.strictObject({
     )
     .default({}),
   ...recording,
+  agents: z
+    .record(name, foreignComponent)
+    .default({})
+    .meta({ description: 'How agents and tool servers that somebody else built are run or reached (see docs/elsewhere.md)' }),
   state: z.strictObject({ store: name.default('memory'), options: options.default({}) }).prefault({}),
   baseline: z
     .strictObject({
@@ -288,6 +377,7 @@ export interface Scenario {
   readonly places: { readonly [path: string]: { readonly line: number; readonly column: number; readonly length: number } };
 }
 
+export type ForeignConfig = ScenarioConfig['agents'][string];
 export type ArrivalsConfig = z.output<typeof arrivals>;
 export type ScriptedReplyConfig = z.output<typeof scriptedReply>;
 export type PricesConfig = ScenarioConfig['prices'];

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Effect } from '../contracts/workflow.ts';
+import type { Effect, Literal } from '../contracts/workflow.ts';
 
 /** Marks values made by this API across copies of the package. */
 export const brand = Symbol.for('dmas-opt.definition');
@@ -160,6 +160,35 @@ export interface ToolServerDefinition {
   readonly name: string;
   readonly tools: readonly ToolRef[];
   readonly options: PlacementHints;
+  /** Present when somebody else built the server; the scenario says under `agents` how it is run or reached. */
+  readonly elsewhere?: ElsewhereSpoken;
+}
+
+/** How something that runs elsewhere is spoken to. */
+export interface ElsewhereSpoken {
+  /** Id of a protocol. Default `http-json`. */
+  readonly speaks?: string;
+  /** Options of that protocol. */
+  readonly options?: { readonly [option: string]: Literal };
+}
+
+export interface ElsewhereOptions extends ElsewhereSpoken {
+  /** Agents it calls by itself; the scenario maps their addresses into its environment. */
+  readonly calls?: readonly AgentRef[];
+  /** Tools it uses on tool servers. */
+  readonly tools?: readonly ToolRef[];
+  /** It keeps state per session: all calls of one go to one replica. */
+  readonly usesSession?: boolean;
+  /** Calls one replica handles at a time, for the prediction. Default 64. */
+  readonly concurrency?: number;
+  readonly domains?: readonly string[];
+}
+
+/** An agent without code of ours. */
+export interface ElsewhereAgent {
+  readonly [brand]: 'elsewhere-agent';
+  readonly ref: AgentRef;
+  readonly options: ElsewhereOptions;
 }
 
 /** How one key of a graph's state takes an update. Default: the last write wins, in declared order of branches. */
@@ -200,5 +229,5 @@ export interface WorkflowDefinition {
   readonly [brand]: 'workflow';
   readonly name: string;
   readonly entry: AgentRef | { readonly publish: TopicRef; readonly complete: TopicRef };
-  readonly parts: readonly (Implementation | ToolServerDefinition)[];
+  readonly parts: readonly (Implementation | ElsewhereAgent | ToolServerDefinition)[];
 }

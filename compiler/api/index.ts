@@ -15,6 +15,9 @@ import {
   type CodeAgent,
   type CodeAgentOptions,
   type CodeTool,
+  type ElsewhereAgent,
+  type ElsewhereOptions,
+  type ElsewhereSpoken,
   type GraphAgent,
   type GraphOptions,
   type LlmAgent,
@@ -117,6 +120,25 @@ export function codeTool<In extends z.ZodType, Out extends z.ZodType>(
 /* @__NO_SIDE_EFFECTS__ */
 export function toolServer(name: string, tools: readonly ToolRef[], options: PlacementHints = {}): ToolServerDefinition {
   return { [brand]: 'tool-server', name, tools, options };
+}
+
+/**
+ * An agent that somebody else built, in any language. The scenario says under `agents` how it is started or reached;
+ * others call it as they call any agent.
+ */
+/* @__NO_SIDE_EFFECTS__ */
+export function elsewhere(ref: AgentRef, options: ElsewhereOptions = {}): ElsewhereAgent {
+  return { [brand]: 'elsewhere-agent', ref, options };
+}
+
+/** A tool server that somebody else built, with those of its tools that are known. */
+/* @__NO_SIDE_EFFECTS__ */
+export function elsewhereTools(
+  name: string,
+  options: ElsewhereSpoken & { readonly tools?: readonly ToolRef[]; readonly concurrency?: number } = {},
+): ToolServerDefinition {
+  const { tools = [], concurrency, ...spoken } = options;
+  return { [brand]: 'tool-server', name, tools, options: concurrency === undefined ? {} : { concurrency }, elsewhere: spoken };
 }
 
 /** The whole application: where requests enter, and the implementation of every part. */

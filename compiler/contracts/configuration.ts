@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from './json.ts';
-import { componentsOf, edgesOf, type Literal, type Workflow } from './workflow.ts';
+import { edgesOf, type Literal, placeableOf, spokenOn, type Workflow } from './workflow.ts';
 
 /** One point of the search space. Canonical: units and their components sorted, channel keys sorted. */
 export interface Configuration {
@@ -69,21 +69,30 @@ export interface LayoutDefaults {
   readonly serving: Configuration['serving'];
 }
 
-/** A configuration from a partition of the components, with one protocol on every channel and one replica each. */
+/**
+ * A configuration from a partition of the components, with one replica each and one protocol on every channel but those
+ * where a component that runs elsewhere speaks its own.
+ */
 export function fromPartition(workflow: Workflow, groups: readonly (readonly string[])[], defaults: LayoutDefaults): Configuration {
-  const channels = Object.fromEntries([...new Set(edgesOf(workflow).map((edge) => edge.channel))].map((id) => [id, defaults.protocol]));
+  const channels = Object.fromEntries(
+    [...new Set(edgesOf(workflow).map((edge) => edge.channel))].map((id) => [id, spokenOn(workflow, id) ?? defaults.protocol]),
+  );
   const units = groups.map((components) => ({ id: unitId(components), components, replicas: 1, resources: defaults.resources }));
   return canonicalConfiguration({ schemaVersion: 1, units, channels, serving: defaults.serving });
 }
 
-/** Everything in one unit. */
-export const allInOne = (workflow: Workflow, defaults: LayoutDefaults) => fromPartition(workflow, [componentsOf(workflow)], defaults);
+/** Everything that may share a unit in one; what keeps a unit of its own stays in it. */
+export function allInOne(workflow: Workflow, defaults: LayoutDefaults): Configuration {
+  const kept = [...workflow.agents, ...workflow.toolServers].filter(({ mobility }) => mobility === 'replicasOnly').map(({ name }) => name);
+  const together = placeableOf(workflow).filter((name) => !kept.includes(name));
+  return fromPartition(workflow, [...(together.length > 0 ? [together] : []), ...kept.map((name) => [name])], defaults);
+}
 
 /** Each component in a unit of its own. */
 export const onePerComponent = (workflow: Workflow, defaults: LayoutDefaults) =>
   fromPartition(
     workflow,
-    componentsOf(workflow).map((name) => [name]),
+    placeableOf(workflow).map((name) => [name]),
     defaults,
   );
 

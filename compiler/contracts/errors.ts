@@ -52,7 +52,11 @@ const { invalidInput, environmentNotReady, unexpected, interrupted, allTrialsFai
 /** Every error the tool can give, in one place. Codes are stable; texts may improve. */
 export const errorCatalogue = {
   DMAS_FILE_UNREADABLE: { title: 'A file could not be read.', help: 'Check the path and its permissions.', exitCode: invalidInput },
-  DMAS_CFG_SYNTAX: { title: 'The scenario is not valid YAML.', help: 'Mend the YAML at the place shown.', exitCode: invalidInput },
+  DMAS_CFG_SYNTAX: {
+    title: 'The scenario, or a workflow file it names, is not valid YAML.',
+    help: 'Mend the YAML at the place shown.',
+    exitCode: invalidInput,
+  },
   DMAS_CFG_UNKNOWN_KEY: {
     title: 'The scenario has a key that does not exist.',
     help: 'Remove it or correct its spelling.',
@@ -103,6 +107,16 @@ export const errorCatalogue = {
   DMAS_CFG_UNENFORCEABLE: {
     title: 'The scenario searches a limit this target cannot enforce.',
     help: 'Remove it from the search or choose another target.',
+    exitCode: invalidInput,
+  },
+  DMAS_CFG_OVER_LIMIT: {
+    title: 'The workload offers more than an external agent may be given.',
+    help: 'Lower the arrivals, or raise maxRate if its owner agrees.',
+    exitCode: invalidInput,
+  },
+  DMAS_WF_ELSEWHERE: {
+    title: 'The scenario does not say how an agent that runs elsewhere is run or reached, or says it of one that is ours.',
+    help: 'Give each of them an entry under agents: a command, an image or external.',
     exitCode: invalidInput,
   },
   DMAS_WF_LOAD: { title: 'The workflow could not be loaded.', help: 'Mend the workflow file at the place shown.', exitCode: invalidInput },
@@ -187,6 +201,11 @@ export const errorCatalogue = {
     exitCode: environmentNotReady,
   },
   DMAS_ENV_TARGET: { title: 'The target is not ready.', help: 'Run dmas-opt doctor.', exitCode: environmentNotReady },
+  DMAS_ENV_COMMAND: {
+    title: 'A command the scenario names cannot be started here.',
+    help: 'Install it, or correct agents.<name>.command and its folder.',
+    exitCode: environmentNotReady,
+  },
   DMAS_ENV_MODEL: { title: 'A model endpoint is not ready.', help: 'Run dmas-opt doctor.', exitCode: environmentNotReady },
   DMAS_ENV_DISK: {
     title: 'The disk is full or not writable.',

@@ -16,7 +16,10 @@ export interface Plan {
   readonly ingress: PlannedIngress;
 }
 
-/** `unit://<unit>/<protocol>[?option=value]` (options sorted) or `service://<id>`; bound to real addresses by the target. */
+/**
+ * `unit://<unit>/<protocol>[?option=value]` (options sorted) or `service://<id>`, bound to real addresses by the target;
+ * or the absolute `http(s)` URL of something nobody deploys.
+ */
 export type LogicalAddress = string;
 
 export interface PlannedUnit {
@@ -36,6 +39,42 @@ export interface PlannedUnit {
   readonly secrets: readonly string[];
   /** Whether this unit also takes the application's requests. */
   readonly ingress: boolean;
+  /** Present for a unit somebody else built: it holds one component and is started as this says, without a bundle. */
+  readonly program?: PlannedProgram;
+}
+
+/**
+ * How a component that runs elsewhere is started, and what it is told through its environment. The target adds the port,
+ * the addresses and where spans go (see `docs/elsewhere.md`).
+ */
+export interface PlannedProgram {
+  /** For targets that start commands. `{port}` in an argument becomes the port. */
+  readonly command?: readonly string[];
+  /** For targets that start containers. */
+  readonly image?: string;
+  /** Where the command runs, relative to the folder of the scenario, with forward slashes. */
+  readonly folder: string;
+  /** Environment variables with fixed values. */
+  readonly environment: { readonly [name: string]: string };
+  /** The environment variable that receives the port to listen on. */
+  readonly portVariable: string;
+  /** Path under which it takes calls; `/` when it takes them at the root. */
+  readonly path: string;
+  /** Environment variable → the neighbour whose URL it receives. */
+  readonly neighbours: { readonly [name: string]: PlannedNeighbour };
+  /** Logical model → the environment variables that receive its base URL, key and name. */
+  readonly models: { readonly [model: string]: { readonly baseUrl: string; readonly key?: string; readonly model?: string } };
+  /** An HTTP path that answers 2xx once it is ready; absent: it is ready when its port accepts connections. */
+  readonly ready?: { readonly path: string };
+  /** Whether it exports spans of its own, so that it is told where to. */
+  readonly instrumented: boolean;
+}
+
+export interface PlannedNeighbour {
+  readonly component: string;
+  readonly address: LogicalAddress;
+  /** The URL it is told, with `{at}` where `host:port` of the bound address goes. */
+  readonly url: string;
 }
 
 export interface PlannedListener {
@@ -56,6 +95,8 @@ export interface Route {
   readonly repeatable: boolean;
   /** How a replica is picked: `least-outstanding` of two, or by `session` (rendezvous hash) when the callee keeps state. */
   readonly balancing: 'least-outstanding' | 'session';
+  /** Of an external callee: what one replica of this unit may ask of it, its share of what was declared. */
+  readonly limits?: { readonly concurrency: number; readonly perSecond: number };
 }
 
 export interface PlannedTopic {

@@ -38,6 +38,11 @@ export interface ProtocolTraits {
   readonly mediator: string | null;
   /** Optional package that must be installed for it. */
   readonly peer: string | null;
+  /**
+   * URL under which a client that is not ours calls one component of a listener, with `{at}` for its `host:port` and
+   * `{component}`. Absent: only our own ends speak it, so nothing that runs elsewhere can.
+   */
+  readonly strangerUrl?: string;
   /** Option values worth searching, by option name; the rest keep their default. */
   readonly searchable: { readonly [option: string]: readonly (string | number | boolean)[] };
 }
@@ -46,6 +51,8 @@ export interface TargetTraits {
   /** Resource limits it enforces; others are not searchable on it. */
   readonly enforces: { readonly vcpu: boolean; readonly memory: boolean };
   readonly unixSockets: boolean;
+  /** What it can start that somebody else built; absent: nothing. */
+  readonly programs?: 'command' | 'image';
 }
 
 export interface StateTraits {

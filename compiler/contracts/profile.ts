@@ -40,6 +40,8 @@ export interface TraceQuality {
   readonly dropped: number;
   /** Components of the workflow that were never seen. */
   readonly darkComponents: readonly string[];
+  /** Components without spans of their own in any trace: their turns are as long as their callers waited. */
+  readonly silentComponents?: readonly string[];
 }
 
 export interface ComponentProfile {

@@ -44,6 +44,14 @@ export interface Elsewhere {
   readonly speaks: string;
   /** Options of that protocol. */
   readonly options: { readonly [option: string]: Literal };
+  /** What its own calls speak, by callee. A callee that is not named is called in `speaks`. */
+  readonly asks?: { readonly [component: string]: Spoken };
+}
+
+/** A protocol with its options, as it is spoken between two ends. */
+export interface Spoken {
+  readonly protocol: string;
+  readonly options: { readonly [option: string]: Literal };
 }
 
 export interface Agent {
@@ -155,6 +163,38 @@ export function componentsOf(workflow: Workflow): readonly string[] {
 }
 
 export const toolServerNames = (workflow: Workflow): ReadonlySet<string> => new Set(workflow.toolServers.map((s) => s.name));
+
+/** Names of everything that we deploy, sorted: `external` components are measured, never placed. */
+export function placeableOf(workflow: Workflow): readonly string[] {
+  return [...workflow.agents, ...workflow.toolServers]
+    .filter((component) => component.mobility !== 'external')
+    .map((component) => component.name)
+    .sort();
+}
+
+/** How an agent or tool server that runs elsewhere is spoken to; undefined for one of ours. */
+export const elsewhereOf = (workflow: Workflow, component: string): Elsewhere | undefined =>
+  [...workflow.agents, ...workflow.toolServers].find(({ name }) => name === component)?.elsewhere;
+
+/**
+ * What must be spoken between two components because one of them was built by somebody else; undefined where both are
+ * ours. The callee decides, since it listens; a caller that asks for something else cannot call it (see the planner).
+ */
+export function spokenBetween(workflow: Workflow, from: string, to: string): Spoken | undefined {
+  const [caller, callee] = [elsewhereOf(workflow, from), elsewhereOf(workflow, to)];
+  if (callee !== undefined) return { protocol: callee.speaks, options: callee.options };
+  if (caller === undefined) return undefined;
+  return caller.asks?.[to] ?? { protocol: caller.speaks, options: caller.options };
+}
+
+/** What must be spoken on a whole channel; undefined where any of its edges is free, or edges must speak different things. */
+export function spokenOn(workflow: Workflow, channel: string): Spoken | undefined {
+  const [first, ...rest] = edgesOf(workflow)
+    .filter((edge) => edge.channel === channel)
+    .map((edge) => spokenBetween(workflow, edge.from, edge.to));
+  if (first === undefined) return undefined;
+  return rest.every((other) => JSON.stringify(other) === JSON.stringify(first)) ? first : undefined;
+}
 
 /** Component that takes requests first: the entry agent, or the first subscriber of the entry topic. */
 export function entryComponent(workflow: Workflow): string {

@@ -93,7 +93,7 @@ function graphsOf(unit: PlannedUnit, workflow: Workflow): readonly SourceRef[] {
 function entryOf(unit: PlannedUnit, workflow: Workflow, { entry }: PlannedIngress, parts: readonly string[], imports: Imports): string {
   if (!unit.ingress || entry.kind !== 'agent') return 'undefined';
   const agent = workflow.agents.find((candidate) => candidate.name === entry.agent);
-  if (agent === undefined) return 'undefined';
+  if (agent === undefined || agent.elsewhere !== undefined) return 'undefined';
   if (workflow.frontend !== 'langgraph') return `${imports.ofSource(agent.source)}.ref`;
   const index = workflow.agents.filter((candidate) => unit.agents.includes(candidate.name)).indexOf(agent);
   return `${parts[index] ?? 'undefined'}.ref`;

@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { dirname, extname, resolve } from 'node:path';
 import { didYouMean } from '../contracts/suggest.ts';
+import { textSource } from './declared/read.ts';
 import type { FrontendDescriptor, ReadResult } from './frontend.ts';
 import { loadSource } from './source/load.ts';
 
 export interface WorkflowRequest {
-  /** `./workflow.ts` or `./workflow.ts#export`, as the scenario says it. */
+  /** `./workflow.ts`, `./workflow.ts#export` or `./workflow.yaml`, as the scenario says it. */
   readonly specifier: string;
   /** Folder the path is relative to. */
   readonly folder: string;
@@ -22,10 +24,16 @@ export async function readWorkflow(request: WorkflowRequest): Promise<ReadResult
     const message = `the workflow file ${path} does not exist`;
     return { workflow: undefined, problems: [{ code: 'DMAS_FILE_UNREADABLE', severity: 'error', message, at: { file } }] };
   }
-  const { source, problems } = await loadSource(file);
+  const extension = extname(file);
+  const isText = extension === '.yaml' || extension === '.yml';
+  const { source, problems } = isText
+    ? { source: textSource(file, dirname(file), await readFile(file, 'utf8')), problems: [] }
+    : await loadSource(file);
   const exports = source?.modules[0]?.exports;
   if (source === undefined || exports === undefined) return { workflow: undefined, problems };
-  const frontends = await Promise.all(request.frontends.map((descriptor) => descriptor.load()));
+  const frontends = await Promise.all(
+    request.frontends.filter(({ traits }) => !isText || traits.extensions.includes(extension)).map((descriptor) => descriptor.load()),
+  );
   // A named export wins over the others, then `default`, then the only one there is.
   const known = Object.keys(exports).filter((name) => frontends.some((frontend) => frontend.detect(exports[name])));
   const exportName = wanted ?? (known.includes('default') ? 'default' : known.length === 1 ? known[0] : undefined);

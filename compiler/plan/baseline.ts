@@ -3,13 +3,14 @@ import {
   allInOne,
   type Configuration,
   canonicalConfiguration,
-  componentsOf,
   edgesOf,
   fromPartition,
   type LayoutDefaults,
   onePerComponent,
   type Problem,
+  placeableOf,
   type ServingConfiguration,
+  spokenOn,
   unitId,
   type Workflow,
 } from '../contracts/index.ts';
@@ -34,7 +35,12 @@ export function baselineConfiguration(
   const known = [...new Set(edgesOf(workflow).map((edge) => edge.channel))].sort();
   const channels = { ...laidOut.channels };
   for (const [channel, choice] of Object.entries(scenario.baseline.channels)) {
-    if (known.includes(channel) || workflow.channels.some(({ id, kind }) => id === channel && kind !== 'model')) channels[channel] = choice;
+    const fixed = spokenOn(workflow, channel);
+    if (fixed !== undefined && fixed.protocol !== choice.protocol) {
+      const message = `the baseline speaks ${choice.protocol} on ${channel}, but one end runs elsewhere and speaks ${fixed.protocol}`;
+      problems.push({ code: 'DMAS_CFG_CONTRADICTION', severity: 'error', message, fix: `remove baseline.channels.${channel}` });
+    } else if (known.includes(channel) || workflow.channels.some(({ id, kind }) => id === channel && kind !== 'model'))
+      channels[channel] = choice;
     else
       problems.push(unknown('DMAS_CFG_UNKNOWN_CHANNEL', `the baseline names channel "${channel}", which does not exist`, channel, known));
   }
@@ -45,11 +51,16 @@ function layOut(workflow: Workflow, scenario: ScenarioConfig, defaults: LayoutDe
   const { layout, resources } = scenario.baseline;
   if (layout === 'all-in-one') return allInOne(workflow, defaults);
   if (layout === 'one-per-agent') return onePerComponent(workflow, defaults);
-  const components = componentsOf(workflow);
+  const components = placeableOf(workflow);
   const placed = new Set<string>();
   const units = layout.map((unit) => {
     const named = Array.isArray(unit) ? { components: unit, replicas: 1, resources: undefined } : unit;
     const mine = named.components.filter((name) => {
+      if ([...workflow.agents, ...workflow.toolServers].some((component) => component.name === name && component.mobility === 'external')) {
+        const message = `the baseline places "${name}", which is external and never deployed`;
+        problems.push({ code: 'DMAS_CFG_CONTRADICTION', severity: 'error', message, fix: `remove ${name} from baseline.layout` });
+        return false;
+      }
       if (!components.includes(name)) {
         problems.push(
           unknown('DMAS_CFG_UNKNOWN_AGENT', `the baseline names "${name}", which the workflow does not have`, name, components),

@@ -1,4 +1,4 @@
-import { componentsOf, type Problem } from '../contracts/index.ts';
+import { componentsOf, type Problem, placeableOf } from '../contracts/index.ts';
 import type { PlanRequest } from './request.ts';
 
 export const unplaceable = (message: string, fix?: string): Problem => ({
@@ -13,7 +13,7 @@ export function checkPlacement({ workflow, configuration, scenario }: PlanReques
   const problems: Problem[] = [];
   const components = componentsOf(workflow);
   const placed = configuration.units.flatMap((unit) => unit.components);
-  for (const name of components) {
+  for (const name of placeableOf(workflow)) {
     const times = placed.filter((candidate) => candidate === name).length;
     if (times === 0) problems.push(unplaceable(`"${name}" is in no unit`));
     if (times > 1) problems.push(unplaceable(`"${name}" is in ${times} units`));

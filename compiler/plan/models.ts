@@ -56,7 +56,9 @@ export function planModels(request: PlanRequest): {
     services,
     problems,
     of: (components) => {
-      const used = workflow.agents.filter((agent) => components.includes(agent.name)).flatMap((agent) => agent.model ?? []);
+      const used = workflow.channels
+        .filter((channel) => channel.kind === 'model' && channel.from.some((name) => components.includes(name)))
+        .flatMap((channel) => channel.to);
       return Object.fromEntries([...planned].filter(([name]) => used.includes(name)));
     },
   };

@@ -1,6 +1,7 @@
 import {
   canonicalConfiguration,
   configurationId,
+  elsewhereOf,
   entryComponent,
   type Plan,
   type PlannedIngress,
@@ -12,11 +13,12 @@ import {
 } from '../contracts/index.ts';
 import { checkPlacement, unplaceable } from './constraints.ts';
 import { planModels } from './models.ts';
+import { planPrograms } from './programs.ts';
 import type { PlanRequest } from './request.ts';
 import { planRoutes } from './routes.ts';
 import { keepsSession, planState } from './state.ts';
 import { planTape } from './tape.ts';
-import { topicsOf } from './topics.ts';
+import { ingressName, topicsOf } from './topics.ts';
 
 export const gatewayAddress = 'service://gateway';
 
@@ -30,16 +32,20 @@ export function planDeployment(request: PlanRequest): { readonly plan?: Plan; re
   const misplaced = checkPlacement(canonical);
   if (misplaced.length > 0) return { problems: misplaced };
 
-  const ingress = planIngress(canonical);
-  const routing = planRoutes(canonical, ingress.unit);
+  const door = ingressUnit(canonical);
+  const ingress = planIngress(canonical, door);
+  const routing = planRoutes(canonical, door);
+  const programs = planPrograms(canonical);
   const models = planModels(canonical);
   const state = planState(canonical);
-  const problems = [...routing.problems, ...models.problems, ...state.problems];
+  const problems = [...programs.problems, ...routing.problems, ...models.problems, ...state.problems];
   if (problems.some((problem) => problem.severity === 'error')) return { problems };
 
   const servers = toolServerNames(request.workflow);
-  const units = configuration.units.map((unit): PlannedUnit => {
+  const planned = door.components.length > 0 ? configuration.units : [...configuration.units, door];
+  const units = planned.map((unit): PlannedUnit => {
     const used = models.of(unit.components);
+    const program = programs.of(unit, routing.routes(unit.id));
     return {
       id: unit.id,
       agents: unit.components.filter((name) => !servers.has(name)),
@@ -53,6 +59,7 @@ export function planDeployment(request: PlanRequest): { readonly plan?: Plan; re
       state: state.of(unit),
       secrets: secretsOf(canonical, unit, used),
       ingress: unit.id === ingress.unit,
+      ...(program === undefined ? {} : { program }),
     };
   });
   const services = [...models.services, ...state.services, ...gatewayOf(canonical, ingress), ...planTape(canonical)].sort((a, b) =>
@@ -74,10 +81,20 @@ export function planDeployment(request: PlanRequest): { readonly plan?: Plan; re
   };
 }
 
-function planIngress({ workflow, configuration, scenario }: PlanRequest): PlannedIngress {
+/**
+ * The unit that takes requests: that of the entry component. An entry that runs elsewhere cannot hold our ingress, so
+ * then it gets a unit of its own, which holds nothing else.
+ */
+function ingressUnit({ workflow, configuration, scenario }: PlanRequest): UnitConfiguration {
   const component = entryComponent(workflow);
+  if (elsewhereOf(workflow, component) !== undefined)
+    return { id: ingressName, components: [], replicas: 1, resources: scenario.baseline.resources };
   const unit = configuration.units.find((candidate) => candidate.components.includes(component));
   if (unit === undefined) throw new RangeError(`component ${component} is in no unit`);
+  return unit;
+}
+
+function planIngress({ workflow, scenario }: PlanRequest, unit: UnitConfiguration): PlannedIngress {
   return {
     unit: unit.id,
     ...(unit.replicas > 1 ? { gateway: gatewayAddress } : {}),

@@ -1,4 +1,4 @@
-import { canonicalJson, type LogicalAddress, type Plan, type PlannedUnit } from '../contracts/index.ts';
+import { canonicalJson, type LogicalAddress, type Plan, type PlannedProgram, type PlannedUnit, type Route } from '../contracts/index.ts';
 import { describeChannel, describeResources, describeUnits } from './describe.ts';
 
 /** A plan for people: units with what they hold, listen on and call, then services and the ingress. */
@@ -35,23 +35,54 @@ function spokenAt(address: LogicalAddress): string {
   return describeChannel({ protocol: url.pathname.slice(1), options: Object.fromEntries(url.searchParams) });
 }
 
+/** What is spoken to an external component, which has no address of ours, stands in the route itself. */
+const spokenOnRoute = (route: Route): string =>
+  route.address.startsWith('unit:') ? spokenAt(route.address) : describeChannel({ protocol: route.protocol, options: {} });
+
+const placeOf = (address: LogicalAddress) => (address.startsWith('unit:') ? unitAt(address) : address);
 const unitAt = (address: LogicalAddress) => address.split('/')[2] ?? address;
 
 function bodyOf(unit: PlannedUnit): string[] {
   return [
     ...unit.agents.map((name) => `agent ${name}`),
     ...unit.toolServers.map((name) => `tools ${name}`),
+    ...(unit.program === undefined ? [] : describeProgram(unit.program)),
     ...unit.listens.map((listener) => `listens ${spokenAt(listener.address)}`),
     ...unit.routes.map((route) => {
       const pair = `${route.from}->${route.to}`;
       const on = route.channel === pair ? pair : `${pair} on ${route.channel}`;
-      const notes = [...(route.repeatable ? [] : ['not repeatable']), ...(route.balancing === 'session' ? ['by session'] : [])];
-      return `calls ${on} by ${spokenAt(route.address)} at ${unitAt(route.address)}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
+      const { limits } = route;
+      const notes = [
+        ...(route.repeatable ? [] : ['not repeatable']),
+        ...(route.balancing === 'session' ? ['by session'] : []),
+        ...(limits === undefined ? [] : [`each replica at most ${limits.concurrency} at once, ${Number(limits.perSecond.toFixed(3))}/s`]),
+      ];
+      return `calls ${on} by ${spokenOnRoute(route)} at ${placeOf(route.address)}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
     }),
     ...unit.topics.map((topic) => `topic ${topic.name} (${topic.delivery}) to ${topic.subscribers.join(', ') || 'nobody'}`),
     ...Object.entries(unit.models).map(([name, model]) => `model ${name}: ${model.backend} ${model.model} at ${model.address}`),
     ...(unit.state.address === undefined ? [] : [`state ${unit.state.store} at ${unit.state.address}`]),
     ...(unit.secrets.length === 0 ? [] : [`secrets ${unit.secrets.join(', ')}`]),
+  ];
+}
+
+/** Values under such names are not shown; whoever follows the advice keeps them under `secrets` anyway. */
+const secretName = /key|token|secret|passw|credential/i;
+
+function describeProgram(program: PlannedProgram): string[] {
+  const { command, image, folder, environment, portVariable, neighbours, models, ready } = program;
+  const what =
+    command === undefined ? `image ${image}` : `command ${command.map((part) => (/\s/.test(part) ? `"${part}"` : part)).join(' ')}`;
+  const inFolder = command === undefined || folder === '.' ? '' : ` in ${folder}`;
+  return [
+    `runs ${what}${inFolder}`,
+    `env ${portVariable}: its port${ready === undefined ? '' : `, ready when ${ready.path} answers`}`,
+    ...Object.entries(environment).map(([name, value]) => `env ${name}: ${secretName.test(name) ? '***' : value}`),
+    ...Object.entries(neighbours).map(([name, { url, address }]) => `env ${name}: ${url.replace('{at}', placeOf(address))}`),
+    ...Object.entries(models).map(([model, { baseUrl, key, model: called }]) => {
+      const names = [baseUrl, key, called].filter((name) => name !== undefined);
+      return `env ${names.join(', ')}: model ${model}`;
+    }),
   ];
 }
 
@@ -80,7 +111,7 @@ function spokenIn(plan: Plan): Map<string, string> {
   return new Map(
     routes.map((route) => {
       const pair = `${route.from}->${route.to}`;
-      return [route.channel === pair ? pair : `${route.channel} ${pair}`, spokenAt(route.address)];
+      return [route.channel === pair ? pair : `${route.channel} ${pair}`, spokenOnRoute(route)];
     }),
   );
 }

@@ -43,6 +43,10 @@ function usesBlackboards({ workflow }: PlanRequest, unit: UnitConfiguration): bo
  * may hand over to its neighbour in the same process, so the whole unit sticks.
  */
 export function keepsSession({ workflow, stateTraits, scenario }: PlanRequest, unit: UnitConfiguration): boolean {
-  if (unit.replicas < 2 || stateTraits[scenario.state.store]?.multiProcess === true) return false;
-  return workflow.agents.some((agent) => unit.components.includes(agent.name) && agent.usesSessionState);
+  if (unit.replicas < 2) return false;
+  const shared = stateTraits[scenario.state.store]?.multiProcess === true;
+  // What somebody else built keeps its sessions by itself, not in our store.
+  return workflow.agents.some(
+    (agent) => unit.components.includes(agent.name) && agent.usesSessionState && (!shared || agent.elsewhere !== undefined),
+  );
 }

@@ -8,6 +8,7 @@ import {
   type Problem,
   type Resources,
   type ServingConfiguration,
+  spokenOn,
   type TargetTraits,
   type Workflow,
 } from '../../compiler/contracts/index.ts';
@@ -18,7 +19,7 @@ import type { Space } from './space.ts';
 
 export interface SpaceInput {
   readonly workflow: Workflow;
-  readonly config: Pick<ScenarioConfig, 'search' | 'baseline'>;
+  readonly config: Pick<ScenarioConfig, 'search' | 'baseline'> & Partial<Pick<ScenarioConfig, 'agents'>>;
   readonly targetTraits: TargetTraits;
   /** Ids of all protocols that may be named. */
   readonly protocolIds: readonly string[];
@@ -74,10 +75,15 @@ export function buildSpace(input: SpaceInput): { readonly space: Space; readonly
   const apart = keepKnown(search.apart, 'search.apart');
 
   const replicas = Object.fromEntries(
-    components.map((name) => [name, search.replicas[name] ?? search.replicas.default ?? { min: 1, max: 1 }]),
+    components.map((name) => {
+      const { min, max } = search.replicas[name] ?? search.replicas.default ?? { min: 1, max: 1 };
+      return [name, { min, max: Math.min(max, mostCallers(input, name)) }];
+    }),
   );
   const protocols = Object.fromEntries(
     channels.map((id) => {
+      const fixed = spokenOn(workflow, id);
+      if (fixed !== undefined) return [id, [fixed]];
       const choices = search.protocols[id] ?? search.protocols.default ?? [config.baseline.channels[id] ?? defaults.protocol];
       const possible = distinct(choices).filter((choice) => reaches(choice, input));
       return [id, possible.length > 0 ? possible : [defaults.protocol]];
@@ -97,6 +103,12 @@ export function buildSpace(input: SpaceInput): { readonly space: Space; readonly
   };
   if (!problems.some((problem) => problem.severity === 'error')) problems.push(...contradictions(space));
   return { space, problems };
+}
+
+/** Each replica of a caller gets a share of what an external callee may be given; with less than one call it could do nothing. */
+function mostCallers({ workflow, config }: SpaceInput, caller: string): number {
+  const callees = edgesOf(workflow).flatMap((edge) => (edge.from === caller ? [edge.to] : []));
+  return Math.min(...callees.map((callee) => config.agents?.[callee]?.external?.maxConcurrency ?? Number.POSITIVE_INFINITY));
 }
 
 function checkProtocol(

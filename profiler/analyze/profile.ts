@@ -1,4 +1,5 @@
 import {
+  attr,
   type Block,
   type ComponentProfile,
   type Configuration,
@@ -76,6 +77,7 @@ export function buildProfile(input: ProfileInput): Profile {
       spans: allSpans,
       dropped: blocks.reduce((sum, { dropped = 0 }) => sum + dropped, 0),
       darkComponents: names.filter((name) => !(name in components)),
+      ...silentIn(visits.flat()),
     },
     classShares: classShares(blocks, requests),
     components,
@@ -90,6 +92,15 @@ export function buildProfile(input: ProfileInput): Profile {
     criticalPath: pathShares(separateLoopWaits(good.map((request) => criticalPath(request.root)))),
     overheadCpuMsPerRequest: overheadCpuMs(usual.totalCpuMsPerRequest, components, edges),
   };
+}
+
+/** Named only where there are any, so that profiles of applications all of our own stay as they are. */
+function silentIn(visits: readonly Visit[]): Pick<Profile['traces'], 'silentComponents'> {
+  const standsIn = ({ turn }: Visit) => turn?.span.attributes[attr.standIn] === true;
+  const turns = visits.filter(({ turn }) => turn !== null);
+  const seen = new Set(turns.filter((visit) => !standsIn(visit)).map(({ component }) => component));
+  const silent = [...new Set(turns.filter(standsIn).map(({ component }) => component))].filter((name) => !seen.has(name)).sort();
+  return silent.length === 0 ? {} : { silentComponents: silent };
 }
 
 /** Whole traces whose request began after the warm-up; all whole traces where none did (a replayed or shifted clock). */

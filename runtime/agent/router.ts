@@ -1,10 +1,11 @@
 import { SpanKind } from '@opentelemetry/api';
-import type { Peers } from '../../compiler/contracts/binding.ts';
+import type { Peers, ReplicaAddress } from '../../compiler/contracts/binding.ts';
 import { CallError, toCallError } from '../../compiler/contracts/call-errors.ts';
 import type { LogicalAddress, Route } from '../../compiler/contracts/plan.ts';
 import { attr, spanName } from '../../compiler/contracts/trace-attributes.ts';
 import type { OutgoingCall, Protocol, WireFacts } from '../protocols/protocol.ts';
 import { type Delivery, encodeMeta } from './delivery.ts';
+import { Outflow } from './outflow.ts';
 import { type Replica, ReplicaSet } from './replicas.ts';
 import { endSpan, type Tracing } from './tracing.ts';
 
@@ -18,16 +19,22 @@ export class Router {
   readonly #sets = new Map<LogicalAddress, ReplicaSet>();
   readonly #routes = new Map<string, Route>();
   readonly #anyFrom = new Map<string, Route>();
+  /** By external callee. */
+  readonly #outflows = new Map<string, Outflow>();
 
   constructor(routes: readonly Route[], protocols: ReadonlyMap<string, Protocol>, tracing: Tracing) {
     this.#tracing = tracing;
     for (const route of routes) {
       this.#routes.set(routeKey(route.channel, route.from, route.to), route);
       this.#anyFrom.set(routeKey(route.channel, '', route.to), route);
+      if (route.limits !== undefined && !this.#outflows.has(route.to)) this.#outflows.set(route.to, new Outflow(route.to, route.limits));
       if (this.#sets.has(route.address)) continue;
       const protocol = protocols.get(route.protocol);
       if (protocol === undefined) throw new RangeError(`route to ${route.to}: protocol ${route.protocol} is not in this unit`);
-      this.#sets.set(route.address, new ReplicaSet((to) => protocol.connect(to, route.options)));
+      const set = new ReplicaSet((to) => protocol.connect(to, route.options));
+      this.#sets.set(route.address, set);
+      // What nobody deploys stays where it is, and nobody will tell.
+      if (isAbsolute(route.address)) set.update([replicaAt(route.address)]);
     }
   }
 
@@ -87,24 +94,29 @@ export class Router {
     const oneWay = pattern === 'send' || pattern === 'publish';
     const span = this.#tracing.start(scope.trace, spanName.call(delivery.to), oneWay ? SpanKind.PRODUCER : SpanKind.CLIENT);
     const wire: WireFacts = { requestBytes: 0, responseBytes: 0, serializeMs: 0 };
-    const call: OutgoingCall = {
-      target: delivery.to,
-      pattern,
-      body: delivery.body,
-      meta: encodeMeta(delivery, attempt, this.#tracing.inject(span?.trace ?? scope.trace)),
-      signal: scope.cancellation.signal,
-      wire,
-    };
     let error: CallError | undefined;
     let value: unknown;
+    let place: Awaited<ReturnType<Outflow['enter']>> | undefined;
     set.begin(replica);
     try {
+      const outflow = this.#outflows.get(delivery.to);
+      if (outflow !== undefined) place = await outflow.enter(scope.cancellation);
+      const call: OutgoingCall = {
+        target: delivery.to,
+        pattern,
+        body: delivery.body,
+        // The time left is that at which it is sent.
+        meta: encodeMeta(delivery, attempt, this.#tracing.inject(span?.trace ?? scope.trace)),
+        signal: scope.cancellation.signal,
+        wire,
+      };
       value = pattern === 'stream' ? await drain(replica, call, delivery, progress) : await replica.connection.call(call);
       set.succeeded(replica);
     } catch (thrown) {
       error = toCallError(thrown);
       if (isWireFailure(error, delivery)) set.failed(replica);
     } finally {
+      place?.release();
       set.end(replica);
     }
     if (span !== undefined) {
@@ -113,6 +125,7 @@ export class Router {
         [attr.requestBytes]: wire.requestBytes,
         [attr.responseBytes]: wire.responseBytes,
         [attr.serializeMs]: wire.serializeMs,
+        ...(place === undefined ? {} : { [attr.queueMs]: place.waitedMs }),
       });
     }
     return { error, value };
@@ -133,6 +146,14 @@ export class Router {
   async close(): Promise<void> {
     await Promise.all([...this.#sets.values()].map((set) => set.close()));
   }
+}
+
+const isAbsolute = (address: LogicalAddress) => /^https?:/.test(address);
+
+function replicaAt(address: string): ReplicaAddress {
+  const { protocol, hostname, port } = new URL(address);
+  const at = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (protocol === 'https:' ? 443 : 80) };
+  return { replica: 0, instanceId: address, at, url: address, foreign: true };
 }
 
 /** Attributes of both sides of a hop. */

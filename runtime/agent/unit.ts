@@ -18,6 +18,7 @@ import { ingressComponent, toolParts, type UnitProgram } from './program.ts';
 import { Router } from './router.ts';
 import type { Runtime } from './runtime.ts';
 import { serving } from './serve.ts';
+import { servedComponents } from './served.ts';
 import { storeOpener, UnitState } from './state.ts';
 import { Topics } from './topics.ts';
 import { Tracing } from './tracing.ts';
@@ -129,10 +130,11 @@ function missingState(runtime: UnitRuntime): string[] {
 
 async function listen(runtime: Runtime, protocols: ReadonlyMap<string, Protocol>): Promise<Listeners> {
   const { listens } = runtime.program.unit;
+  const served = () => servedComponents(runtime.program);
   const started = listens.map(async ({ protocol: id, options, address }) => {
     const protocol = protocols.get(id);
     if (protocol === undefined) throw new RangeError(`listener ${address}: protocol ${id} is not in this unit`);
-    return [address, await protocol.listen(listenAt(runtime.binding, address), serving(runtime, id), options)] as const;
+    return [address, await protocol.listen(listenAt(runtime.binding, address), serving(runtime, id), options, served)] as const;
   });
   return new Map(await Promise.all(started));
 }

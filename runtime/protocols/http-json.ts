@@ -11,6 +11,13 @@ export const httpJson = defineProtocol({
       .default('tcp')
       .describe('`unix` uses a unix domain socket, between units of one host only; `tcp` works everywhere.'),
   }),
-  traits: { crossHost: true, inProcess: false, mediator: null, peer: null, searchable: { transport: ['tcp', 'unix'] } },
+  traits: {
+    crossHost: true,
+    inProcess: false,
+    mediator: null,
+    peer: null,
+    strangerUrl: 'http://{at}/{component}',
+    searchable: { transport: ['tcp', 'unix'] },
+  },
   load: async () => (await import('./http-json/protocol.ts')).httpJsonProtocol,
 });

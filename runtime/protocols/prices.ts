@@ -32,10 +32,16 @@ export async function measureProtocolPrices(
     if (protocol === undefined) continue;
     for (const options of searchableCombinations(descriptor)) {
       signal?.throwIfAborted();
-      prices.push(await priceOf(descriptor, protocol, options, signal, scratch));
+      const price = await priceOf(descriptor, protocol, options, signal, scratch).catch(unlessMissing);
+      if (price !== undefined) prices.push(price);
     }
   }
   return prices;
+}
+
+/** An option may need a package of its own: A2A over gRPC needs gRPC's. */
+function unlessMissing(error: unknown): undefined {
+  if ((error as NodeJS.ErrnoException | undefined)?.code !== 'ERR_MODULE_NOT_FOUND') throw error;
 }
 
 /** The defaults with every combination of the option values worth searching. */

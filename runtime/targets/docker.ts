@@ -19,7 +19,7 @@ export const dockerTarget = defineTarget({
   title: 'Containers of a Docker engine',
   options,
   // Control groups hold both; a socket file of one container is not seen by another.
-  traits: { enforces: { vcpu: true, memory: true }, unixSockets: false },
+  traits: { enforces: { vcpu: true, memory: true }, unixSockets: false, programs: 'image' },
   load: async () => {
     const { createDockerTarget } = await import('./docker/create.ts');
     return { create: (given) => createDockerTarget(options.parse(given)) };

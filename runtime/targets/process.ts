@@ -16,7 +16,7 @@ export const processTarget = defineTarget({
   options,
   // Neither share of a core nor memory of a process can be limited without rights over control groups:
   // Node's own heap limit does not count buffers, code and stacks.
-  traits: { enforces: { vcpu: false, memory: false }, unixSockets: true },
+  traits: { enforces: { vcpu: false, memory: false }, unixSockets: true, programs: 'command' },
   load: async () => {
     const { createProcessTarget } = await import('./process/create.ts');
     return { create: (given) => createProcessTarget(options.parse(given)) };

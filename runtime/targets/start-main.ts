@@ -3,7 +3,7 @@
  * nothing else, and keeps it up until Ctrl-C.
  */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bundle, Plan } from '../../compiler/contracts/index.ts';
@@ -11,10 +11,15 @@ import { createProcessTarget } from './process/create.ts';
 
 const here = import.meta.dirname;
 const plan = JSON.parse(readFileSync(join(here, 'plan.json'), 'utf8')) as Plan;
-const bundles = [...plan.units, ...plan.services].map(({ id }): Bundle => {
+// Programs of others have no bundle: they are started where they lie.
+const own = [...plan.units.filter((unit) => unit.program === undefined), ...plan.services];
+const bundles = own.map(({ id }): Bundle => {
   const code = readFileSync(join(here, 'bundles', `${id}.mjs`), 'utf8');
   return { id, code, entry: '', sha256: createHash('sha256').update(code).digest('hex'), sizeBytes: Buffer.byteLength(code), modules: [] };
 });
+const sourceFile = join(here, 'source.json');
+const source = existsSync(sourceFile) ? (JSON.parse(readFileSync(sourceFile, 'utf8')) as { readonly folder: string }) : undefined;
+const sourceFolder = process.env.DMAS_OPT_SOURCE_FOLDER ?? source?.folder;
 const secrets = [...new Set(plan.units.flatMap((unit) => unit.secrets))];
 const missing = secrets.filter((name) => process.env[name] === undefined);
 if (missing.length > 0) {
@@ -37,6 +42,7 @@ const starting = target.deploy(
     otlpEndpoints: otlp === undefined ? [] : [otlp],
     samplingRatio: otlp === undefined ? 0 : 1,
     folder,
+    ...(sourceFolder === undefined ? {} : { sourceFolder }),
     environment: Object.fromEntries(secrets.map((name) => [name, process.env[name] ?? ''])),
     ingressPort: Number(process.env.PORT ?? 0),
     readyTimeoutMs: 60_000,

@@ -41,6 +41,8 @@ export interface DeployRequest {
   /** Fixed port of the ingress; 0 picks one. */
   readonly ingressPort: number;
   readonly readyTimeoutMs: number;
+  /** Folder of the scenario: folders of foreign commands are relative to it. Needed when the plan has any. */
+  readonly sourceFolder?: string;
   /** Tools whose side effects must not happen (see `ProcessBinding`). Absent: everything runs. */
   readonly stubbedTools?: readonly string[];
   /** How calls with effects are answered (see `ProcessBinding`). Absent: everything runs. */

@@ -53,6 +53,16 @@ describe('the whole loop', () => {
     expect(found.report.whereItGoes?.edges.map((edge) => edge.protocol)).toEqual(['grpc']);
   }, 180_000);
 
+  it.skipIf(process.env.DMAS_OPT_FULL !== '1')(
+    'runs with an A2A channel',
+    async () => {
+      const found = await loop('a2a');
+      expectWholeLoop(found);
+      expect(found.report.whereItGoes?.edges.map((edge) => edge.protocol)).toEqual(['a2a']);
+    },
+    180_000,
+  );
+
   it('runs a LangGraph.js graph whose nodes are placed apart', async () => {
     const found = await loop('langgraph');
     expectWholeLoop(found);

@@ -1,4 +1,12 @@
-import type { CodeTool, GraphAgent, Implementation, ToolServerDefinition, TopicRef, WorkflowDefinition } from '../../api/definitions.ts';
+import type {
+  CodeTool,
+  ElsewhereAgent,
+  GraphAgent,
+  Implementation,
+  ToolServerDefinition,
+  TopicRef,
+  WorkflowDefinition,
+} from '../../api/definitions.ts';
 import { brand } from '../../api/definitions.ts';
 
 /** What kind of definition a value is, by its brand; undefined for anything that this API did not make. */
@@ -11,8 +19,10 @@ export function kindOf(value: unknown): string | undefined {
 export const isWorkflow = (value: unknown): value is WorkflowDefinition => kindOf(value) === 'workflow';
 
 export type Part = WorkflowDefinition['parts'][number];
-export type AgentPart = Exclude<Implementation, CodeTool>;
-export const isAgent = (part: Part): part is AgentPart => ['code-agent', 'llm-agent', 'graph-agent'].includes(part[brand]);
+export type AgentPart = Exclude<Implementation, CodeTool> | ElsewhereAgent;
+export const isAgent = (part: Part): part is AgentPart =>
+  ['code-agent', 'llm-agent', 'graph-agent', 'elsewhere-agent'].includes(part[brand]);
+export const isElsewhere = (part: Part): part is ElsewhereAgent => part[brand] === 'elsewhere-agent';
 export const isGraph = (part: Part): part is GraphAgent => part[brand] === 'graph-agent';
 export const isTool = (part: Part): part is CodeTool => part[brand] === 'code-tool';
 export const isToolServer = (part: Part): part is ToolServerDefinition => part[brand] === 'tool-server';

@@ -1,12 +1,31 @@
 import { z } from 'zod';
-import { brand, type PlacementHints, type TopicRef, type WorkflowDefinition } from '../../api/definitions.ts';
-import type { Agent, Entry, JsonSchema, Pattern, Problem, SourceRef, Tool, ToolServer, Topic, Workflow } from '../../contracts/index.ts';
+import {
+  brand,
+  type ElsewhereSpoken,
+  type PlacementHints,
+  type ToolRef,
+  type TopicRef,
+  type WorkflowDefinition,
+} from '../../api/definitions.ts';
+import type {
+  Agent,
+  Elsewhere,
+  Entry,
+  JsonSchema,
+  Pattern,
+  Problem,
+  SourceRef,
+  Tool,
+  ToolServer,
+  Topic,
+  Workflow,
+} from '../../contracts/index.ts';
 import { deriveChannels } from '../../passes/channels.ts';
 import { checkWorkflow } from '../../passes/check.ts';
 import type { Draft, Reference } from '../../passes/draft.ts';
 import type { Frontend, ReadRequest, ReadResult } from '../frontend.ts';
 import { findExport, placeOfExport, placeOfName } from '../source/exports.ts';
-import { type AgentPart, isAgent, isGraph, isTool, isToolServer, isWorkflow, topicsIn } from './definitions.ts';
+import { type AgentPart, isAgent, isElsewhere, isGraph, isTool, isToolServer, isWorkflow, topicsIn } from './definitions.ts';
 import { readGraph } from './graph.ts';
 
 /** Turns at a time when an agent does not say (documented in the API). */
@@ -53,21 +72,20 @@ class Reader {
     const agents = parts.filter(isAgent).map((part) => this.#agent(part));
     const toolServers = parts.filter(isToolServer).map((part): ToolServer => {
       const tools = part.tools.map((tool) => tool.name);
-      return { name: part.name, tools, ...hints(part.options), source: this.#source(part, 'tool server', part.name) };
+      const foreign = part.elsewhere === undefined ? {} : { elsewhere: spoken(part.elsewhere), mobility: 'replicasOnly' as const };
+      return { name: part.name, tools, ...hints(part.options), ...foreign, source: this.#source(part, 'tool server', part.name) };
     });
-    const tools = parts.filter(isTool).map((part): Tool => {
-      const { ref } = part;
-      const server = toolServers.find((candidate) => candidate.tools.includes(ref.name));
-      return {
-        name: ref.name,
-        description: ref.description,
-        effect: ref.effect,
-        input: this.#schema(ref.input, `the input of tool "${ref.name}"`, ref.name),
-        output: this.#schema(ref.output, `the output of tool "${ref.name}"`, ref.name),
-        ...(server === undefined ? {} : { server: server.name }),
-        source: this.#source(part, 'tool', part.ref.name),
-      };
-    });
+    // Somebody else implements these: the contracts of the server's tools are all there is.
+    const foreignTools = parts
+      .filter(isToolServer)
+      .flatMap((part) => (part.elsewhere === undefined ? [] : part.tools.map((ref) => ({ part, ref }))));
+    const tools = [
+      ...parts.filter(isTool).map((part): Tool => {
+        const server = toolServers.find((candidate) => candidate.tools.includes(part.ref.name));
+        return this.#tool(part.ref, server?.name, this.#source(part, 'tool', part.ref.name));
+      }),
+      ...foreignTools.map(({ part, ref }): Tool => this.#tool(ref, part.name, this.#source(part, 'tool server', part.name))),
+    ];
     const topics = topicsIn(definition).map((topic) => this.#topic(topic, definition));
     const graphs = parts.filter(isGraph).map(readGraph);
     const models = [...new Set(agents.flatMap((agent) => agent.model ?? []))].sort();
@@ -92,13 +110,26 @@ class Reader {
     };
   }
 
+  #tool(ref: ToolRef, server: string | undefined, source: SourceRef): Tool {
+    return {
+      name: ref.name,
+      description: ref.description,
+      effect: ref.effect,
+      input: this.#schema(ref.input, `the input of tool "${ref.name}"`, ref.name),
+      output: this.#schema(ref.output, `the output of tool "${ref.name}"`, ref.name),
+      ...(server === undefined ? {} : { server }),
+      source,
+    };
+  }
+
   #agent(part: AgentPart): Agent {
     const { ref, options } = part;
-    const code = part[brand] === 'code-agent' ? part.options : {};
+    const code = part[brand] === 'code-agent' || part[brand] === 'elsewhere-agent' ? part.options : {};
+    const { blackboards = [] } = part[brand] === 'code-agent' ? part.options : {};
     const llm = part[brand] === 'llm-agent' ? part.options : undefined;
     return {
       name: ref.name,
-      kind: part[brand] === 'code-agent' ? 'code' : part[brand] === 'llm-agent' ? 'llm' : 'graph',
+      kind: kinds[part[brand]],
       description: ref.description,
       effect: ref.effect,
       input: this.#schema(ref.input, `the input of agent "${ref.name}"`, ref.name),
@@ -108,8 +139,9 @@ class Reader {
       ...(llm === undefined ? {} : { model: llm.model }),
       usesSessionState: code.usesSession ?? llm?.remembers ?? false,
       tools: (llm ?? code).tools?.map((tool) => tool.name) ?? [],
-      blackboards: code.blackboards?.map((board) => board.name) ?? [],
+      blackboards: blackboards.map((board) => board.name),
       ...hints(options),
+      ...(isElsewhere(part) ? { mobility: 'replicasOnly', elsewhere: spoken(part.options) } : {}),
       source: this.#source(part, 'agent', ref.name),
     };
   }
@@ -161,6 +193,11 @@ class Reader {
   }
 }
 
+const kinds = { 'code-agent': 'code', 'llm-agent': 'llm', 'graph-agent': 'graph', 'elsewhere-agent': 'elsewhere' } as const;
+
+/** Spoken by default: what any HTTP server can answer. */
+const spoken = ({ speaks = 'http-json', options = {} }: ElsewhereSpoken): Elsewhere => ({ speaks, options });
+
 function hints(options: PlacementHints) {
   const { concurrency = defaultConcurrency, secrets = [], domains = [], mobility = 'movable' } = options;
   return { mobility, concurrency, secrets, domains };
@@ -170,6 +207,9 @@ function callsOf({ parts }: WorkflowDefinition) {
   const any: readonly Pattern[] = ['request', 'stream', 'send'];
   return parts.flatMap((part) => {
     if (part[brand] === 'code-agent') return (part.options.calls ?? []).map(({ name: to }) => ({ from: part.ref.name, to, patterns: any }));
+    if (part[brand] === 'elsewhere-agent') {
+      return (part.options.calls ?? []).map(({ name: to }) => ({ from: part.ref.name, to, patterns: ['request', 'stream'] as const }));
+    }
     if (part[brand] !== 'llm-agent') return [];
     return (part.options.agents ?? []).map(({ name: to }) => ({ from: part.ref.name, to, patterns: ['request'] as const }));
   });
@@ -181,7 +221,7 @@ function referencesOf({ parts }: WorkflowDefinition): readonly Reference[] {
       refs.map(({ name: to }) => ({ from, to, what }));
     if (isToolServer(part)) return refer(part.name, 'tool', part.tools);
     if (isGraph(part)) return refer(part.ref.name, 'agent', part.options.nodes);
-    if (part[brand] === 'code-agent') {
+    if (part[brand] === 'code-agent' || part[brand] === 'elsewhere-agent') {
       return [...refer(part.ref.name, 'agent', part.options.calls), ...refer(part.ref.name, 'tool', part.options.tools)];
     }
     if (part[brand] !== 'llm-agent') return [];

@@ -6,8 +6,17 @@ import { decodeCallError, unavailableError } from '../wire/errors.ts';
 import { encodeMeta } from '../wire/meta.ts';
 import { type OpenCalls, watchCall } from '../wire/outgoing.ts';
 
+/** How a call becomes a request, and an answer that is no success an error. */
+export interface Dialect {
+  /** @throws CallError `invalid` when the body is no JSON. */
+  request(call: OutgoingCall): Dispatcher.DispatchOptions;
+  error(status: number, body: Buffer, call: OutgoingCall, headers: { readonly [name: string]: unknown }): CallError;
+}
+
 /** What becomes of a reply. Exactly one of `end` and `fail` is called, once. */
 export interface Sink {
+  /** Told of a successful answer before its first piece; false has the pieces collected for `end`. */
+  readonly begin?: (headers: { readonly [name: string]: unknown }) => boolean;
   /** Pieces of a successful reply as they come; when absent they are collected for `end`. */
   readonly data?: (piece: Buffer) => void;
   readonly end: (body: Buffer) => void;
@@ -21,23 +30,28 @@ export interface Sink {
 export class Exchange implements Dispatcher.DispatchHandler {
   readonly #call: OutgoingCall;
   readonly #sink: Sink;
+  readonly #dialect: Dialect;
   readonly #pieces: Buffer[] = [];
   #controller: Dispatcher.DispatchController | undefined;
   #release: () => void = () => {};
   #status = 0;
+  #headers: { readonly [name: string]: unknown } = {};
+  #inPieces: boolean;
   #sizeBytes = 0;
   #stopped: CallError | undefined;
   #over = false;
 
-  constructor(call: OutgoingCall, sink: Sink) {
+  constructor(call: OutgoingCall, sink: Sink, dialect: Dialect = ourDialect) {
     this.#call = call;
     this.#sink = sink;
+    this.#dialect = dialect;
+    this.#inPieces = sink.data !== undefined;
   }
 
   start(dispatcher: Dispatcher, open: OpenCalls): void {
     try {
       this.#release = watchCall(this.#call, (error) => this.stop(error), open);
-      dispatcher.dispatch(requestFor(this.#call), this);
+      dispatcher.dispatch(this.#dialect.request(this.#call), this);
     } catch (error) {
       this.#finish(() => this.#sink.fail(error));
     }
@@ -64,14 +78,20 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#stopped !== undefined) controller.abort(this.#stopped);
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, statusCode: number): void {
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    statusCode: number,
+    headers: { readonly [name: string]: unknown } = {},
+  ): void {
     this.#status = statusCode;
+    this.#headers = headers;
+    if (isSuccess(statusCode) && this.#sink.begin !== undefined) this.#inPieces = this.#sink.begin(headers);
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, piece: Buffer): void {
     if (this.#over) return;
     this.#sizeBytes += piece.length;
-    if (this.#sink.data !== undefined && isSuccess(this.#status)) this.#sink.data(piece);
+    if (this.#inPieces && isSuccess(this.#status)) this.#sink.data?.(piece);
     else if (this.#sizeBytes > bodyLimitBytes) this.stop(tooLarge(`the reply of ${this.#call.target}`));
     else this.#pieces.push(piece);
   }
@@ -80,7 +100,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#finish(() => {
       const body = joinBytes(this.#pieces, this.#sizeBytes);
       if (isSuccess(this.#status)) this.#sink.end(body);
-      else this.#sink.fail(this.#errorReply(body));
+      else this.#sink.fail(this.#dialect.error(this.#status, body, this.#call, this.#headers));
     });
   }
 
@@ -97,15 +117,15 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#call.wire.responseBytes += this.#sizeBytes;
     settle();
   }
+}
 
-  /** The typed error of an answer that is no success. A stranger's (a proxy's) becomes `unavailable` or `failed`. */
-  #errorReply(body: Buffer): CallError {
-    const known = decodeCallError(jsonOrUndefined(body));
-    if (known !== undefined) return known;
-    const status = `HTTP status ${this.#status}`;
-    if (this.#status >= 502 && this.#status <= 504) return unavailableError(this.#call.target, status, false);
-    return new CallError({ code: 'failed', message: `${this.#call.target} answered with ${status}` });
-  }
+/** The typed error of an answer that is no success. A stranger's (a proxy's) becomes `unavailable` or `failed`. */
+function errorReply(status: number, body: Buffer, { target }: OutgoingCall): CallError {
+  const known = decodeCallError(jsonOrUndefined(body));
+  if (known !== undefined) return known;
+  const text = `HTTP status ${status}`;
+  if (status >= 502 && status <= 504) return unavailableError(target, text, false);
+  return new CallError({ code: 'failed', message: `${target} answered with ${text}` });
 }
 
 /** @throws CallError `invalid` when the body is no JSON. */
@@ -124,6 +144,9 @@ function requestFor(call: OutgoingCall): Dispatcher.DispatchOptions {
     body: prefix === undefined ? json : Buffer.concat([prefix, json]),
   };
 }
+
+/** Among our own: the metadata in a header of ours, errors as they are. */
+const ourDialect: Dialect = { request: requestFor, error: errorReply };
 
 const isSuccess = (status: number) => status >= 200 && status < 300;
 

@@ -5,5 +5,5 @@ import { listenHttp } from './server.ts';
 export const httpJsonProtocol: Protocol = {
   bind: (options) => (options.transport === 'unix' ? 'unix' : 'tcp'),
   listen: (at, handler) => listenHttp(at, handler),
-  connect: (to) => connectHttp(to.at),
+  connect: (to) => connectHttp(to),
 };

@@ -80,7 +80,7 @@ export function decodeMeta(header: (name: string) => string | undefined, prefix:
     if (value !== undefined) trace[name] = value;
   }
   const json = prefix ?? header(callHeader);
-  if (json === undefined) return strangerMeta(trace);
+  if (json === undefined) return strangerMeta(trace, header);
   let fields: { readonly [field: string]: unknown };
   try {
     fields = JSON.parse(json);
@@ -118,7 +118,10 @@ function topicOf(value: unknown): NonNullable<CallMeta['topic']> {
   throw invalidError(`header ${callHeader} has a malformed topic`);
 }
 
-function strangerMeta(trace: CallMeta['trace']): CallMeta {
-  const requestId = randomUUID();
-  return { requestId, sessionId: requestId, from: '', channel: '', remainingMs: strangerRemainingMs, attempt: 1, trace };
+/** A stranger may pass on what it was called with (http-json/stranger.ts), so that the session and the deadline go on. */
+function strangerMeta(trace: CallMeta['trace'], header: (name: string) => string | undefined): CallMeta {
+  const requestId = header('x-dmas-request') ?? randomUUID();
+  const sessionId = header('x-dmas-session') ?? requestId;
+  const asked = Number(header('x-dmas-deadline-ms') ?? Number.NaN);
+  return { requestId, sessionId, from: '', channel: '', remainingMs: asked > 0 ? asked : strangerRemainingMs, attempt: 1, trace };
 }

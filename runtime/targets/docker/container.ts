@@ -3,6 +3,8 @@ import type Docker from 'dockerode';
 import { type BindAddress, bindingVariable, type LogicalAddress, type ProcessBinding } from '../../../compiler/contracts/index.ts';
 import type { Exit, Launch, ReplicaUsage } from '../supervise/host.ts';
 import { passLines } from '../supervise/log.ts';
+import { type MemberProgram, programEnvironment } from '../supervise/program.ts';
+import { waitProgramReady } from '../supervise/ready.ts';
 import { dockerName, labels } from './labels.ts';
 import { engineHost, ownerLabels } from './network.ts';
 import { tar } from './tar.ts';
@@ -25,7 +27,8 @@ interface Placement {
 interface Started {
   /** Resolves once it has ended and is removed. */
   readonly exited: Promise<Exit>;
-  readonly control: BindAddress;
+  readonly control: BindAddress | null;
+  ready?(signal: AbortSignal): Promise<void>;
   readonly publicAt: BindAddress | null;
   readonly listen: { readonly [address: LogicalAddress]: BindAddress };
   usage(): Promise<ReplicaUsage>;
@@ -33,9 +36,14 @@ interface Started {
 }
 
 /** Ports are fixed inside: every container has its own address. */
-function portsOf({ member }: Launch): Map<LogicalAddress, number> {
-  return new Map(member.listens.map(({ address }, index) => [address, controlPort + 1 + index]));
+function portsOf({ member }: Pick<Launch, 'member'>): Map<LogicalAddress, number> {
+  return new Map(member.listens.map(({ address }, index) => [address, portOfListener(index)]));
 }
+
+const portOfListener = (index: number): number => controlPort + 1 + index;
+
+/** All replicas of a unit have this name beside their own; the engine's name server gives one after the other. */
+const sharedAlias = (id: string): string => dockerName(`${id}-any`);
 
 export async function startContainer(
   docker: Docker,
@@ -46,20 +54,27 @@ export async function startContainer(
   const { member, instanceId, log } = launch;
   const ports = portsOf(launch);
   const alias = dockerName(instanceId);
-  const container = await docker.createContainer(containerOptions(launch, placement, ports, alias));
+  const { program } = member;
+  const options = containerOptions(launch, placement, ports, alias);
+  const container = await docker.createContainer(program === null ? options : foreignOptions(options, launch, program, placement, ports));
   const remove = () => container.remove({ force: true, v: true }).catch(() => {});
   try {
-    await container.putArchive(Readable.from(tar(filesOf(launch, placement, ports))), { path: '/' });
+    if (program === null) await container.putArchive(Readable.from(tar(filesOf(launch, placement, ports))), { path: '/' });
     const stream = await container.attach({ stream: true, stdin: true, stdout: true, stderr: true, hijack: true });
     const printed = passOutput(docker, stream, onOutput, (line) => log.write(line));
     await container.start();
     const exited = endOf(container, printed, remove);
     const published = (await container.inspect()).NetworkSettings.Ports;
     const outside = (port: number): BindAddress => ({ host: '127.0.0.1', port: Number(published[`${port}/tcp`]?.[0]?.HostPort ?? 0) });
+    const [foreignPort = 0] = ports.values();
+    const taken = outside(foreignPort);
     const publicPort = member.publicAddress ? ports.get(member.publicAddress) : undefined;
     return {
       exited,
-      control: outside(controlPort),
+      control: program === null ? outside(controlPort) : null,
+      ...(program !== null && 'port' in taken
+        ? { ready: (signal: AbortSignal) => waitProgramReady(taken, program.planned.ready?.path, signal) }
+        : {}),
       publicAt: publicPort === undefined ? null : outside(publicPort),
       listen: Object.fromEntries([...ports].map(([address, port]) => [address, { host: alias, port }])),
       usage: usageOf(container),
@@ -119,7 +134,41 @@ function containerOptions(
       LogConfig: { Type: 'none', Config: {} },
       ExtraHosts: [`${engineHost}:host-gateway`],
     },
-    NetworkingConfig: { EndpointsConfig: { [placement.network]: { Aliases: [alias] } } },
+    NetworkingConfig: { EndpointsConfig: { [placement.network]: { Aliases: [alias, sharedAlias(member.id)] } } },
+  };
+}
+
+/** A container of somebody else's image: its own entry point, user and files, our network, limits and environment. */
+function foreignOptions(
+  options: Docker.ContainerCreateOptions,
+  { member, instanceId, binding, secrets }: Launch,
+  program: MemberProgram,
+  placement: Placement,
+  ports: Map<LogicalAddress, number>,
+): Docker.ContainerCreateOptions {
+  const [port = portOfListener(0)] = ports.values();
+  const environment = programEnvironment({
+    program,
+    unit: member.id,
+    replica: member.replica,
+    instanceId,
+    deploymentId: binding.deploymentId,
+    otlpEndpoints: placement.otlpEndpoints,
+    port,
+    at: (address) => {
+      const reached = program.reaches[address];
+      return reached === undefined ? '' : `${sharedAlias(reached.id)}:${portOfListener(reached.listener)}`;
+    },
+    secrets,
+  });
+  const { Entrypoint: _, User: __, WorkingDir: ___, ...rest } = options;
+  const { Binds: ____, CapDrop: _____, ...host } = options.HostConfig ?? {};
+  return {
+    ...rest,
+    Image: program.planned.image ?? '',
+    Env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),
+    ExposedPorts: { [`${port}/tcp`]: {} },
+    HostConfig: { ...host, PortBindings: { [`${port}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: '' }] } },
   };
 }
 
@@ -132,7 +181,7 @@ function filesOf(launch: Launch, { otlpEndpoints }: Placement, ports: Map<Logica
     stateDir: stateInContainer,
   };
   return [
-    { path: bundleInContainer.slice(1), content: Buffer.from(launch.member.bundle.code), mode: 0o444 },
+    { path: bundleInContainer.slice(1), content: Buffer.from(launch.member.bundle?.code ?? ''), mode: 0o444 },
     { path: bindingInContainer.slice(1), content: Buffer.from(JSON.stringify(binding)), mode: 0o444 },
   ];
 }

@@ -26,7 +26,7 @@ export async function dockerHost(docker: Docker, image: string, request: DeployR
       const watcher = startedWatcher((line) => log.write(line));
       const started = await startContainer(docker, launch, placement, watcher.onOutput);
       try {
-        checkReport(await beforeExit(watcher.report, started.exited, signal), member);
+        if (member.program === null) checkReport(await beforeExit(watcher.report, started.exited, signal), member);
       } catch (error) {
         await started.signal('SIGKILL');
         await started.exited;

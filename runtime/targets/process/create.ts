@@ -25,7 +25,7 @@ export function createProcessTarget(settings: SuperviseSettings): Target {
 function openHost(request: DeployRequest): ReplicaHost {
   try {
     mkdirSync(request.folder, { recursive: true });
-    return processHost(request.deploymentId, request.folder);
+    return processHost(request.deploymentId, request.folder, request.sourceFolder ?? request.folder);
   } catch (error) {
     failOnDisk(error);
     throw error;

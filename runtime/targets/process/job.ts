@@ -34,8 +34,7 @@ export async function runProcessJob(job: Job, context: StageContext): Promise<un
     writeFileSync(module, job.code, { mode: 0o600 });
     writeFileSync(inputFile, JSON.stringify(job.input), { mode: 0o600 });
     const child = startChild({
-      module,
-      nodeArguments: [endWithOwner],
+      run: { module, nodeArguments: [endWithOwner] },
       name: job.id,
       cwd: job.folder,
       environment: { [jobVariable]: inputFile },

@@ -78,6 +78,50 @@ export function processUsage(pid: number): ReplicaUsage | null {
 }
 
 /**
+ * CPU time and resident memory of a process and all it started, whether in its group or not; null when it is gone. What
+ * ended and was waited for counts with its parent. Where there is no /proc, the process alone.
+ */
+export function processTreeUsage(pid: number): ReplicaUsage | null {
+  const own = processUsage(pid);
+  if (!hasProc || !own) return own;
+  const children = new Map<number, number[]>();
+  const stats = new Map<number, { readonly group: number; readonly cpuSeconds: number }>();
+  for (const entry of readdirSync('/proc')) {
+    const id = Number(entry);
+    if (!Number.isInteger(id)) continue;
+    try {
+      const text = readFileSync(`/proc/${id}/stat`, 'latin1');
+      // Fields 4 and 5: parent and process group.
+      const [, parent = '0', group = '0'] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+      stats.set(id, { group: Number(group), cpuSeconds: parseStat(text).cpuSeconds });
+      children.set(Number(parent), [...(children.get(Number(parent)) ?? []), id]);
+    } catch {
+      // It went while we looked.
+    }
+  }
+  const tree = new Set([pid]);
+  for (const id of tree) for (const child of children.get(id) ?? []) tree.add(child);
+  for (const [id, { group }] of stats) if (group === pid) tree.add(id);
+  if (tree.size === 1) return own;
+  let cpuSeconds = 0;
+  let memoryMb = 0;
+  for (const id of tree) {
+    cpuSeconds += stats.get(id)?.cpuSeconds ?? 0;
+    memoryMb += residentMb(id);
+  }
+  return { cpuSeconds, peakMemoryMb: Math.max(own.peakMemoryMb, memoryMb) };
+}
+
+function residentMb(pid: number): number {
+  try {
+    const found = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
+    return found ? Number(found[1]) / 1024 : 0;
+  } catch {
+    return 0;
+  }
+}
+
+/**
  * Processes whose environment at start held `NAME=value`: finds children that were spawned but not yet written down,
  * and grandchildren that left the process group. Linux only; empty elsewhere.
  */

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { httpUrl, type Incident, type Plan, type ProcessUsage, type StageContext } from '../../../compiler/contracts/index.ts';
 import type { Deployment, DeployRequest } from '../target.ts';
 import { readStats } from './control.ts';
@@ -7,6 +8,7 @@ import { deadline } from './deadline.ts';
 import type { ReplicaHost, ReplicaUsage } from './host.ts';
 import { ReplicaLog } from './log.ts';
 import { drainWaves, fileName, type Member, memberKey, membersOf } from './members.ts';
+import { exportDelayMs } from './program.ts';
 import { addUsage, noUsage, peersOf, peersWhileDraining, Slot } from './slot.ts';
 import { interrupted, type SuperviseSettings, Supervisor } from './supervisor.ts';
 
@@ -101,7 +103,7 @@ class SupervisedDeployment implements Deployment {
       this.#slots.map(async ({ member: { id, replica }, running }) => ({
         id,
         replica,
-        stats: running ? await readStats(running.control) : null,
+        stats: running?.control ? await readStats(running.control) : null,
       })),
     );
   }
@@ -112,7 +114,9 @@ class SupervisedDeployment implements Deployment {
   }
 
   async flushTraces(): Promise<void> {
-    await Promise.all(this.#slots.map((slot) => slot.tell('POST', '/flush')));
+    // Programs that somebody else built cannot be asked; they send what they have in turns of their own.
+    const ownTurns = this.#slots.some(({ member }) => member.program?.planned.instrumented) && this.#supervisor.samplingRatio > 0;
+    await Promise.all([...this.#slots.map((slot) => slot.tell('POST', '/flush')), ownTurns ? sleep(2 * exportDelayMs) : undefined]);
   }
 
   incidents(): readonly Incident[] {

@@ -1,4 +1,4 @@
-import type { BindAddress, LogicalAddress, ProcessBinding } from '../../../compiler/contracts/index.ts';
+import type { BindAddress, LogicalAddress, Peers, ProcessBinding } from '../../../compiler/contracts/index.ts';
 import type { ReplicaLog } from './log.ts';
 import type { Member } from './members.ts';
 
@@ -12,6 +12,11 @@ export interface ReplicaHost {
    * replica is gone.
    */
   launch(launch: Launch, signal: AbortSignal): Promise<RunningReplica>;
+  /**
+   * Where everything is now. Programs that somebody else built cannot be told, so the host keeps the addresses they were
+   * given at their start true.
+   */
+  moved?(peers: Peers): void;
   /** Removes what all replicas share (sockets, bindings, networks). Called once, after every replica has ended. */
   close(): Promise<void>;
   /** How often usage is sampled, so that the cost of a crashed replica is not lost, in milliseconds. */
@@ -32,8 +37,10 @@ export interface Launch {
 
 export interface RunningReplica {
   readonly instanceId: string;
-  /** The control server, as this process reaches it. */
-  readonly control: BindAddress;
+  /** The control server, as this process reaches it; null for what somebody else built. */
+  readonly control: BindAddress | null;
+  /** Without a control server: resolves once it takes calls. Rejects when `signal` aborts. */
+  ready?(signal: AbortSignal): Promise<void>;
   /** Every listening address, as the other replicas reach it. */
   readonly listen: { readonly [address: LogicalAddress]: BindAddress };
   /** The address users call, as this machine reaches it; null when users do not call it. */

@@ -10,6 +10,7 @@ import {
   type PlannedUnit,
   type Resources,
 } from '../../../compiler/contracts/index.ts';
+import type { MemberProgram } from './program.ts';
 
 /** One replica of one unit or service: what is started, restarted and kept or replaced as one. */
 export interface Member {
@@ -22,7 +23,10 @@ export interface Member {
   readonly publicAddress: LogicalAddress | null;
   readonly resources: Resources;
   readonly secrets: readonly string[];
-  readonly bundle: Bundle;
+  /** Its code; null for what somebody else built. */
+  readonly bundle: Bundle | null;
+  /** How to start what somebody else built. */
+  readonly program: MemberProgram | null;
   /** Equal for members that need not be replaced by each other: same code, same plan but for the replica count. */
   readonly fingerprint: string;
 }
@@ -51,15 +55,12 @@ export function membersOf(plan: Plan, bundles: readonly Bundle[]): Member[] {
   const bundleOf = (id: string) =>
     bundles.find((bundle) => bundle.id === id) ?? fail('DMAS_DEPLOY_FAILED', `There is no bundle for ${id}, which the plan needs.`);
   const services = plan.services.flatMap((service) => serviceMembers(service, plan, bundleOf(service.id)));
-  return [...services, ...plan.units.flatMap((unit) => unitMembers(unit, plan, bundleOf(unit.id)))];
+  return [...services, ...plan.units.flatMap((unit) => unitMembers(unit, plan, unit.program ? null : bundleOf(unit.id)))];
 }
 
-function unitMembers(unit: PlannedUnit, plan: Plan, bundle: Bundle): Member[] {
+function unitMembers(unit: PlannedUnit, plan: Plan, bundle: Bundle | null): Member[] {
   const { replicas, ...rest } = unit;
-  const listens = unit.listens
-    // Components of one process meet in memory: nothing to bind.
-    .filter((listener) => listener.protocol !== 'inproc')
-    .map((listener) => ({ address: listener.address, transport: transportOf(listener) }));
+  const listens = listenersOf(unit);
   if (unit.ingress) listens.push({ address: ingressAddress, transport: 'tcp' });
   return copies(replicas, {
     id: unit.id,
@@ -69,8 +70,27 @@ function unitMembers(unit: PlannedUnit, plan: Plan, bundle: Bundle): Member[] {
     resources: unit.resources,
     secrets: unit.secrets,
     bundle,
-    fingerprint: fingerprint(bundle, rest),
+    program: programOf(unit, plan),
+    fingerprint: fingerprint(bundle, bundle === null ? { ...rest, around: listenersAround(unit, plan) } : rest),
   });
+}
+
+function programOf({ program, agents, toolServers, models }: PlannedUnit, plan: Plan): MemberProgram | null {
+  if (program === undefined) return null;
+  const units = plan.units.flatMap((unit) =>
+    listenersOf(unit).map(({ address }, listener) => [address, { id: unit.id, listener }] as const),
+  );
+  const services = plan.services.map(({ id }) => [serviceAddress(id), { id, listener: 0 }] as const);
+  const reaches = Object.fromEntries([...units, ...services]);
+  return { planned: program, component: [...agents, ...toolServers][0] ?? '', models, reaches };
+}
+
+/** What its neighbours listen on: it learns their addresses when it starts and never again, so it goes when they change. */
+function listenersAround({ program }: PlannedUnit, plan: Plan): readonly (readonly string[])[] {
+  const reached = new Set(Object.values(program?.neighbours ?? {}).map(({ address }) => address));
+  return plan.units
+    .map((unit) => unit.listens.map(({ address }) => address))
+    .filter((addresses) => addresses.some((address) => reached.has(address)));
 }
 
 function serviceMembers(service: PlannedService, plan: Plan, bundle: Bundle): Member[] {
@@ -84,18 +104,25 @@ function serviceMembers(service: PlannedService, plan: Plan, bundle: Bundle): Me
     resources: service.resources,
     secrets: service.secrets ?? [],
     bundle,
+    program: null,
     fingerprint: fingerprint(bundle, rest),
   });
 }
+
+const listenersOf = (unit: PlannedUnit): MemberListener[] =>
+  unit.listens
+    // Components of one process meet in memory: nothing to bind.
+    .filter((listener) => listener.protocol !== 'inproc')
+    .map((listener) => ({ address: listener.address, transport: transportOf(listener) }));
 
 const copies = (replicas: number, member: Omit<Member, 'replica'>): Member[] =>
   Array.from({ length: replicas }, (_, replica) => ({ ...member, replica }));
 
 const transportOf = (listener: PlannedListener): 'tcp' | 'unix' => (listener.options.transport === 'unix' ? 'unix' : 'tcp');
 
-const fingerprint = (bundle: Bundle, planned: object): string =>
+const fingerprint = (bundle: Bundle | null, planned: object): string =>
   createHash('sha256')
-    .update(canonicalJson({ sha256: bundle.sha256, planned }))
+    .update(canonicalJson({ sha256: bundle?.sha256 ?? '', planned }))
     .digest('hex');
 
 /**

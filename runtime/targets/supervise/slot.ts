@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BindAddress, Peers, ReplicaAddress } from '../../../compiler/contracts/index.ts';
+import { type BindAddress, httpUrl, type Peers, type ReplicaAddress } from '../../../compiler/contracts/index.ts';
 import { tellControl, waitReady } from './control.ts';
 import { exitText, type ReplicaUsage, type RunningReplica } from './host.ts';
 import type { ReplicaLog } from './log.ts';
@@ -51,8 +51,12 @@ export class Slot {
     if (signal.aborted) abort();
     void running.exited.then((exit) => ended.abort(new Error(`${exitText(exit)} before it was ready`)));
     try {
-      await tellControl(running.control, 'PUT', '/peers', peers, ended.signal);
-      await waitReady(running.control, ended.signal);
+      if (running.control === null) {
+        await running.ready?.(ended.signal);
+      } else {
+        await tellControl(running.control, 'PUT', '/peers', peers, ended.signal);
+        await waitReady(running.control, ended.signal);
+      }
     } catch (error) {
       // A broken connection is seen before the end of the process that broke it; its end says more.
       if (!ended.signal.aborted) await endsSoon(running);
@@ -87,7 +91,7 @@ export class Slot {
   async #sendPeers(peers: () => Peers): Promise<boolean> {
     for (let attempt = 1; ; attempt += 1) {
       const { running } = this;
-      if (!running) return true;
+      if (!running?.control) return true;
       try {
         await tellControl(running.control, 'PUT', '/peers', peers());
         return true;
@@ -102,7 +106,7 @@ export class Slot {
   /** Tells the replica something; a replica that is down or goes down meanwhile need not be told. */
   async tell(method: 'PUT' | 'POST', path: string, body?: unknown): Promise<void> {
     const { running } = this;
-    if (!running) return;
+    if (!running?.control) return;
     try {
       await tellControl(running.control, method, path, body);
     } catch (error) {
@@ -127,11 +131,18 @@ export function peersOf(slots: Iterable<Pick<Slot, 'member' | 'running'>>): Peer
     for (const { address } of member.listens) {
       peers[address] ??= [];
       const at = running?.listen[address];
-      if (running && at) peers[address].push({ replica: member.replica, instanceId: running.instanceId, at });
+      if (running && at) peers[address].push({ replica: member.replica, instanceId: running.instanceId, at, ...foreignAt(member, at) });
     }
   }
   for (const addresses of Object.values(peers)) addresses.sort((a, b) => a.replica - b.replica);
   return peers;
+}
+
+/** What somebody else built takes calls as its own clients make them, and maybe under a path of its own. */
+function foreignAt({ program }: Member, at: BindAddress): Pick<ReplicaAddress, 'foreign' | 'url'> {
+  if (program === null) return {};
+  const { path } = program.planned;
+  return { foreign: true, ...(path === '/' ? {} : { url: `${httpUrl(at)}${path}` }) };
 }
 
 /** Peers for replicas on their way out: the new ones, and the old where the new plan has no such address. */

@@ -48,6 +48,7 @@ export class Supervisor {
   async bringUp(slots: readonly Slot[], peers: () => Peers, signal: AbortSignal): Promise<void> {
     await Promise.all(slots.map((slot) => this.orFail(slot, signal, () => this.#launch(slot, this.wishedPort(slot), signal))));
     const known = peers();
+    this.#host.moved?.(known);
     await Promise.all(slots.map((slot) => this.orFail(slot, signal, () => slot.becomeReady(known, signal))));
     for (const slot of slots) {
       if (!slot.running) fail('DMAS_DEPLOY_FAILED', `${memberName(slot.member)} ended as soon as it was ready.${logTail(slot)}`);
@@ -163,6 +164,7 @@ export class Supervisor {
   }
 
   async pushPeers(): Promise<void> {
+    this.#host.moved?.(peersOf(this.#slots()));
     await Promise.all(
       this.#slots().map(async (slot) => {
         if (!(await slot.pushPeers(() => peersOf(this.#slots())))) this.incident(slot, 'unhealthy', 'does not take its new peers');

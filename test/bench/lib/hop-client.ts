@@ -1,7 +1,11 @@
 // The caller of hops.ts, in a process of its own. Takes one HopTask, sends one HopRow per case, then ends.
+import { randomUUID } from 'node:crypto';
+import { type AgentCard, Role } from '@a2a-js/sdk';
+import { JsonRpcTransportFactory } from '@a2a-js/sdk/client';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { Pool } from 'undici';
 import { type BindAddress, httpUrl } from '../../../compiler/contracts/index.ts';
+import { a2aProtocol } from '../../../runtime/protocols/a2a/protocol.ts';
 import { grpcProtocol } from '../../../runtime/protocols/grpc/protocol.ts';
 import { httpJsonProtocol } from '../../../runtime/protocols/http-json/protocol.ts';
 import type { Connection } from '../../../runtime/protocols/protocol.ts';
@@ -88,6 +92,29 @@ function bareGrpc(at: BindAddress): Arm {
   };
 }
 
+/** The SDK's client as it comes, over JSON-RPC whatever binding it is compared with: what one would start from. */
+function bareA2a(at: BindAddress): Arm {
+  const transport = new JsonRpcTransportFactory().create(httpUrl(at), {} as AgentCard);
+  return {
+    async work(body) {
+      const parts = [{ content: { $case: 'data', value: body } as const, metadata: undefined, filename: '', mediaType: '' }];
+      const message = {
+        messageId: randomUUID(),
+        contextId: '',
+        taskId: '',
+        role: Role.ROLE_USER,
+        parts,
+        metadata: undefined,
+        extensions: [],
+        referenceTaskIds: [],
+      };
+      const request = { tenant: '', message, configuration: undefined, metadata: undefined };
+      return (await transport).sendMessage(request, { serviceParameters: { 'A2A-Version': '1.0' } });
+    },
+    close: async () => {},
+  };
+}
+
 /** A JSON object of about the given size, like a message between agents: some text, some numbers, some nesting. */
 function bodyOf(sizeBytes: number): unknown {
   const item = {
@@ -161,6 +188,9 @@ async function main(task: HopTask): Promise<void> {
   const cases = [
     ['http-json', 'tcp', ours(httpJsonProtocol.connect(to('http-json tcp'), {})), bareHttp(address('bare http tcp'))],
     ['http-json', 'unix', ours(httpJsonProtocol.connect(to('http-json unix'), {})), bareHttp(address('bare http unix'))],
+    ...(['json-rpc', 'rest', 'grpc'] as const).map(
+      (binding) => ['a2a', binding, ours(a2aProtocol.connect(to(`a2a ${binding}`), { binding })), bareA2a(address('bare a2a'))] as const,
+    ),
     ['grpc', 'tcp', ours(grpcProtocol.connect(to('grpc tcp'), {})), bareGrpc(address('bare grpc tcp'))],
   ] as const;
   for (const [protocol, transport, oursArm, bareArm] of cases) {

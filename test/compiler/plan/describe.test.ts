@@ -13,7 +13,9 @@ const read = (baseline: object) => baselineConfiguration(workflow, scenario({ ba
 describe('the baseline', () => {
   it('is one unit per component, everything in one, or as listed', () => {
     expect(read({}).configuration.units).toHaveLength(11);
-    expect(read({ layout: 'all-in-one' }).configuration.units).toHaveLength(1);
+    // The checker keeps a unit of its own.
+    expect(describeLayout(read({ layout: 'all-in-one' }).configuration)).toContain(' | [checker]');
+    expect(read({ layout: 'all-in-one' }).configuration.units).toHaveLength(2);
     const { configuration, problems } = read({
       layout: [{ components: ['desk', 'editor'], replicas: 2 }, ['archive']],
       channels: { 'desk->editor': 'grpc' },

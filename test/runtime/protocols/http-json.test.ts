@@ -139,7 +139,7 @@ describe('http-json to a stranger', () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const address = server.address();
-    const connection = connectHttp({ host: '127.0.0.1', port: typeof address === 'object' && address !== null ? address.port : 0 });
+    const connection = connectHttp({ at: { host: '127.0.0.1', port: typeof address === 'object' && address !== null ? address.port : 0 } });
     return {
       connection,
       close: async () => {

@@ -57,6 +57,15 @@ describe('measureProtocolPrices', () => {
     expect(await measureProtocolPrices([missing])).toEqual([]);
   });
 
+  it('leaves out options that need a package which is not installed, and hides no other failure', async () => {
+    const failing = (code: string) => ({
+      ...inproc,
+      load: async () => ({ ...(await inproc.load()), listen: () => Promise.reject(Object.assign(new Error('no listener'), { code })) }),
+    });
+    expect(await measureProtocolPrices([failing('ERR_MODULE_NOT_FOUND')])).toEqual([]);
+    await expect(measureProtocolPrices([failing('EADDRINUSE')])).rejects.toThrow('no listener');
+  });
+
   it('stops when it is aborted', async () => {
     const controller = new AbortController();
     setTimeout(() => controller.abort(new Error('enough')), 50);
