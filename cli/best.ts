@@ -14,8 +14,8 @@ export async function writeBest(project: Project, folder: RunFolder, configurati
 
 /** The bundles, plan, entries and starter of one layout in a folder of its own; what was there is replaced. */
 export async function writeLayout(project: Project, path: string, configuration: Configuration): Promise<void> {
-  const plan = planOf(project, configuration);
-  const bundles = await bundlePlan({ plan, workflow: project.workflow });
+  const plan = planOf(project, configuration, true);
+  const bundles = await bundlePlan({ plan, workflow: project.workflow, cassette: project.recording?.text });
   await rm(path, { recursive: true, force: true });
   for (const part of ['bundles', 'entries']) await mkdir(join(path, part), { recursive: true });
   for (const bundle of bundles) {

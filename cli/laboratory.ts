@@ -7,6 +7,7 @@ import {
   type Configuration,
   configurationId,
   DmasError,
+  type EffectPolicy,
   fail,
   isDiskError,
   type Laboratory,
@@ -29,8 +30,9 @@ import { planRequest } from './planning.ts';
 import type { Project } from './project.ts';
 import { openReference, type Reference } from './reference.ts';
 import { llmBackends } from './registry.ts';
+import { replayFacts, replayStats } from './replay-facts.ts';
 import type { RunFolder } from './run-folder.ts';
-import { stubbedTools } from './side-effects.ts';
+import { studyEffects } from './side-effects.ts';
 
 export interface LaboratoryOptions {
   readonly project: Project;
@@ -51,8 +53,7 @@ const jobMarginMs = 60_000;
 export async function createLaboratory(options: LaboratoryOptions): Promise<Laboratory> {
   const driverCode = await bundleJob('profiler/load/driver-main');
   const reference = await openReference(options.folder.file('reference.json'));
-  const stubbed = stubbedTools(options.project.workflow, options.project.scenario);
-  const allowed = options.project.scenario.config.workload.allowSideEffects;
+  const { policy, stubbedTools } = studyEffects(options.project);
   let sequence = (await readdir(options.folder.file('deployments')).catch(() => [])).length;
   const nextId = () => `${options.folder.id.slice(-4)}-${++sequence}`;
 
@@ -66,10 +67,7 @@ export async function createLaboratory(options: LaboratoryOptions): Promise<Labo
         configurations.map(async (configuration) => {
           const id = configurationId(configuration);
           try {
-            arms.set(
-              id,
-              await deployConfiguration(options, configuration, nextId(), context, { stubbedTools: stubbed, allowedSideEffects: allowed }),
-            );
+            arms.set(id, await deployConfiguration(options, configuration, nextId(), context, { stubbedTools, effects: policy }));
           } catch (error) {
             if (signal.aborted) return;
             // A full disk is no failure of a layout.
@@ -98,18 +96,29 @@ function asDiskFailure(error: unknown): unknown {
 const stopAll = (arms: ReadonlyMap<string, Deployment>) =>
   Promise.all([...arms.values()].map((deployment) => deployment.stop())).then(() => {});
 
+interface DeployOptions {
+  readonly ingressPort?: number;
+  readonly stubbedTools?: readonly string[];
+  readonly effects?: EffectPolicy;
+  /** As it serves, not as a study runs it (see `Project.live`). */
+  readonly live?: boolean;
+  /** The last word on the plan. */
+  readonly change?: (plan: Plan) => Plan;
+}
+
 /** Compiles and starts one configuration. Throws a DmasError; then nothing of it is left. */
 export async function deployConfiguration(
   { project, target, collector, folder, context: { emit } }: Omit<LaboratoryOptions, 'collector'> & { readonly collector?: Collector },
   configuration: Configuration,
   deploymentId: string,
   context: StageContext,
-  rest: { readonly ingressPort?: number } & Pick<DeployRequest, 'stubbedTools' | 'allowedSideEffects'> = {},
+  rest: DeployOptions = {},
 ): Promise<Deployment> {
   const id = configurationId(configuration);
   const startedAtMs = context.now();
-  const plan = planOf(project, configuration);
-  const bundles = await bundlePlan({ plan, workflow: project.workflow });
+  const planned = planOf(project, configuration, rest.live);
+  const plan = rest.change === undefined ? planned : rest.change(planned);
+  const bundles = await bundlePlan({ plan, workflow: project.workflow, cassette: project.recording?.text });
   const deploymentFolder = join(folder.file('deployments'), deploymentId);
   await mkdir(deploymentFolder, { recursive: true });
   const deployment = await target.deploy(
@@ -125,7 +134,7 @@ export async function deployConfiguration(
       ingressPort: rest.ingressPort ?? 0,
       readyTimeoutMs,
       ...(rest.stubbedTools === undefined ? {} : { stubbedTools: rest.stubbedTools }),
-      ...(rest.allowedSideEffects === undefined ? {} : { allowedSideEffects: rest.allowedSideEffects }),
+      ...(rest.effects === undefined ? {} : { effects: rest.effects }),
     },
     context,
   );
@@ -134,15 +143,15 @@ export async function deployConfiguration(
 }
 
 /** The plan of a configuration; throws when it cannot be realized. */
-export function planOf(project: Project, configuration: Configuration): Plan {
-  const { plan, problems } = planDeployment(planRequest(project, configuration));
+export function planOf(project: Project, configuration: Configuration, live = false): Plan {
+  const { plan, problems } = planDeployment(planRequest(project, configuration, live));
   if (!plan) throw new DmasError(problems);
   return plan;
 }
 
 /** Values of the secrets the plan names, and nothing else of this environment. */
 function secretsOf(plan: Plan): { [name: string]: string } {
-  const names = new Set(plan.units.flatMap((unit) => unit.secrets));
+  const names = new Set([...plan.units, ...plan.services].flatMap((member) => member.secrets ?? []));
   return Object.fromEntries([...names].flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
 }
 
@@ -188,6 +197,7 @@ async function measureBlock(
   });
   const incidentsBefore = deployment.incidents().length;
   const usageBefore = await deployment.usage();
+  const statsBefore = await replayStats(deployment);
   const startedAtMs = context.now();
   const result = (await target.runJob(
     {
@@ -201,11 +211,13 @@ async function measureBlock(
   )) as LoadResult | LoadUnwritten;
   if ('disk' in result) fail('DMAS_ENV_DISK', `the samples of ${request.id} could not be written: ${result.disk}`);
   const usageAfter = await deployment.usage();
+  const replay = replayFacts(statsBefore, await replayStats(deployment));
   await deployment.flushTraces();
   const { spans: sent } = collector.take(request.id);
   const spans = withForeign(sent, foreignComponents(deployment.plan));
   if (spans.length > 0) await writeTraces(folder.file(`traces/${request.id}.ndjson`), spans);
   const known = reference.known();
+  const tapedTools = Object.values(studyEffects(project).policy.modes).includes('tape') ? (['replayed'] as const) : [];
   const block = foldBlock({
     id: request.id,
     purpose: request.purpose,
@@ -217,7 +229,8 @@ async function measureBlock(
     warmupMs: request.warmupMs,
     durationMs: request.durationMs,
     samplingRatio: request.samplingRatio,
-    provenance: provenanceOf(deployment.plan),
+    provenance: weakest([provenanceOf(deployment.plan), ...(replay?.synthetic ? ['simulated' as const] : []), ...tapedTools]),
+    ...(replay === undefined ? {} : { replay, missRateLimit: project.scenario.config.workload.replay.missRate }),
     workflow: project.workflow,
     plan: deployment.plan,
     prices: project.scenario.config.prices,

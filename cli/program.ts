@@ -92,6 +92,25 @@ export function createProgram(setCode: SetCode): Command {
     .addOption(progressOption())
     .action(async (file, options) => setCode(await (await import('./commands/run.ts')).run(file, options)));
 
+  command('record <scenario>', 'run the baseline on the real models once and record what is asked and answered')
+    .option('--target <id>', 'target instead of the scenario’s')
+    .option('--out <file>', 'cassette to add to; default: record.file of the scenario')
+    .option('--passes <n>', 'how often each input is sent', whole(1), 1)
+    .addOption(progressOption())
+    .action(async (file, options) => setCode(await (await import('./commands/record.ts')).record(file, options)));
+
+  const cassette = command('cassette', 'merge, show and check cassettes of recorded replies');
+  const ofCassette = (usage: string, summary: string) => cassette.command(usage).description(summary).exitOverride();
+  ofCassette('merge <files...>', 'write the union of cassettes')
+    .requiredOption('-o, --out <file>', 'where to')
+    .action(async (files, options) => setCode(await (await import('./commands/cassette.ts')).mergeCassettes(files, options)));
+  ofCassette('show <file>', 'say what a cassette holds, without content')
+    .option('--json', 'print as JSON')
+    .action(async (file, options) => setCode(await (await import('./commands/cassette.ts')).showCassette(file, options)));
+  ofCassette('check <file>', 'read every line and name those that cannot be relied on').action(async (file) =>
+    setCode(await (await import('./commands/cassette.ts')).checkCassette(file)),
+  );
+
   command('resume [run]', 'go on with a run that was stopped; nothing finished is repeated')
     .option('--keep', 'leave the best layout serving at the end')
     .addOption(runsOption())

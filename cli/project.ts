@@ -16,9 +16,10 @@ import { readWorkload, type Workload } from '../profiler/load/workload.ts';
 import type { Target, TargetDescriptor } from '../runtime/targets/target.ts';
 import { checkScenario } from '../scenarios/check.ts';
 import { loadScenario } from '../scenarios/load.ts';
-import type { Scenario } from '../scenarios/schema.ts';
+import type { Scenario, ScenarioConfig } from '../scenarios/schema.ts';
 import { checkCommands, checkFolders, checkOffered } from './elsewhere.ts';
 import { frontends, llmBackends, protocols, searchStrategies, stateStores, targets } from './registry.ts';
+import { openRecording, type Recording, studiedConfig, withoutReplay } from './replay.ts';
 import { readReplies } from './replies.ts';
 
 /** A scenario that may run: everything read, checked and resolved; nothing started. */
@@ -32,6 +33,12 @@ export interface Project {
   /** Reply scripts of simulated models. */
   readonly replies: { readonly [model: string]: Json };
   readonly target: TargetDescriptor;
+  /** The scenario as it was written: `scenario.config` is what a study runs, in which models of others may be replayed. */
+  readonly written: Scenario;
+  /** Without any replay: for recording, for deployments that serve, and for the files of the winner. */
+  readonly live: ScenarioConfig;
+  /** Recorded replies a study takes; absent when it takes none. */
+  readonly recording?: Recording;
   /** Warnings; errors were thrown. */
   readonly warnings: readonly Problem[];
 }
@@ -39,20 +46,25 @@ export interface Project {
 export interface ProjectOverrides {
   readonly target?: string | undefined;
   readonly seed?: number | undefined;
+  /** Without any replay, whatever the scenario says of it. */
+  readonly live?: boolean;
 }
 
+const llmTraits = Object.fromEntries(llmBackends.map(({ id, traits }) => [id, traits]));
 const ids = (plugins: readonly { readonly id: string }[]) => plugins.map((plugin) => plugin.id);
 
 /** Reads and checks a scenario with everything it names. Throws one DmasError with all problems. */
 export async function openProject(file: string, overrides: ProjectOverrides = {}): Promise<Project> {
   const loaded = await loadScenario(file, process.env);
   if (!loaded.scenario) throw new DmasError(loaded.problems);
-  return openScenario(override(loaded.scenario, overrides));
+  return openScenario(override(loaded.scenario, overrides), overrides.live);
 }
 
 /** The same from a scenario that is already loaded, e.g. from a run folder. */
-export async function openScenario(scenario: Scenario): Promise<Project> {
-  const { config } = scenario;
+export async function openScenario(written: Scenario, asWritten = false): Promise<Project> {
+  const live = withoutReplay(written.config);
+  const config = asWritten ? live : studiedConfig(written.config, llmTraits);
+  const scenario: Scenario = { ...written, config };
   const read = await readWorkflow({ specifier: config.workflow, folder: scenario.folder, frontends });
   const at = (path: string) => ({ file: scenario.file, ...scenario.places[path] });
   // A problem of the workflow file as a whole is shown where the scenario names it.
@@ -61,7 +73,8 @@ export async function openScenario(scenario: Scenario): Promise<Project> {
   );
   const { workload, problems: workloadProblems } = await readWorkload(scenario);
   const { replies, problems: replyProblems } = await readReplies(scenario);
-  problems.push(...workloadProblems, ...replyProblems);
+  const { recording, problems: recordingProblems } = await openRecording(scenario, config);
+  problems.push(...workloadProblems, ...replyProblems, ...recordingProblems);
   if (!read.workflow) throw new DmasError(problems);
   const nearest = (path: string) => {
     const parts = path.split('.');
@@ -100,7 +113,20 @@ export async function openScenario(scenario: Scenario): Promise<Project> {
   problems.push(...spaceProblems.map((problem) => ({ at: at('search'), ...problem })));
   throwErrors(problems);
   if (!baseline || !space) fail('DMAS_INTERNAL', 'a scenario without errors gave no baseline or no search space');
-  return { scenario, workflow, workload, baseline, defaults, space, replies, target, warnings: problems };
+  const common = {
+    scenario,
+    workflow,
+    workload,
+    baseline,
+    defaults,
+    space,
+    replies,
+    target,
+    warnings: problems,
+    written,
+    live,
+  };
+  return recording === undefined ? common : { ...common, recording };
 }
 
 function throwErrors(problems: readonly Problem[]): void {

@@ -11,6 +11,7 @@ import { htmlView as viewHtml } from '../reports/views/html.ts';
 import { jsonView as viewJson } from '../reports/views/json.ts';
 import { markdownView as viewMarkdown } from '../reports/views/markdown.ts';
 import { openaiCompatible as llmBackendOpenaiCompatible } from '../runtime/llm/openai-compatible.ts';
+import { replay as llmBackendReplay } from '../runtime/llm/replay.ts';
 import { simulated as llmBackendSimulated } from '../runtime/llm/simulated.ts';
 import { a2a as protocolA2a } from '../runtime/protocols/a2a.ts';
 import { grpc as protocolGrpc } from '../runtime/protocols/grpc.ts';
@@ -24,7 +25,7 @@ import { processTarget as targetProcess } from '../runtime/targets/process.ts';
 
 export const frontends = [frontendDeclared, frontendLanggraph, frontendOpenaiAgents, frontendTypescript] as const;
 export const protocols = [protocolA2a, protocolGrpc, protocolHttpJson, protocolInproc, protocolMcp] as const;
-export const llmBackends = [llmBackendOpenaiCompatible, llmBackendSimulated] as const;
+export const llmBackends = [llmBackendOpenaiCompatible, llmBackendReplay, llmBackendSimulated] as const;
 export const stateStores = [stateStoreFile, stateStoreMemory] as const;
 export const targets = [targetDocker, targetProcess] as const;
 export const collectors = [collectorOtlp] as const;

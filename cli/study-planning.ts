@@ -135,10 +135,13 @@ function withTheirSpans(blocks: readonly Block[], spans: readonly SpanRecord[]) 
 
 /** The engine behind a model we serve, under given serving settings; null for models that are only pointed at. */
 function engineOf({ scenario }: Project) {
-  return (model: string, serving: ServingConfiguration) =>
-    scenario.config.models[model]?.backend === 'simulated'
-      ? engineParamsOf({ ...scenario.config.models[model]?.options, ...serving.options })
-      : null;
+  return (model: string, serving: ServingConfiguration) => {
+    const bound = scenario.config.models[model];
+    const options = { ...bound?.options, ...serving.options };
+    // A replay has an engine only where a hardware profile is bound; else its times are those of the recording.
+    const served = bound?.backend === 'simulated' || (bound?.backend === 'replay' && (options.profile ?? 'recorded') !== 'recorded');
+    return served ? engineParamsOf(options) : null;
+  };
 }
 
 /** Layouts a user wants tried, in the user's order, each with its prediction. */

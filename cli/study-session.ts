@@ -107,6 +107,7 @@ async function redeploy(project: Project, folder: RunFolder, winner: Configurati
   if (!options.keep) return;
   const { context, interrupt } = tools;
   const deployment = await deployConfiguration({ project, folder, ...tools }, winner, `${folder.id.slice(-4)}-kept`, context, {
+    live: true,
     ingressPort: project.scenario.config.ingress.port,
   });
   try {

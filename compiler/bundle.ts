@@ -2,8 +2,15 @@ import { dirname } from 'node:path';
 import { bundleEntries } from './bundle/bundle-entries.ts';
 import { packageRoot } from './bundle/package-root.ts';
 import type { Bundle, Plan, Workflow } from './contracts/index.ts';
-import { emitServiceEntry } from './emit/service-entry.ts';
+import { serviceTemplate } from './emit/service-entry.ts';
 import { unitTemplate } from './emit/unit-entry.ts';
+
+export interface BundleInput {
+  readonly plan: Plan;
+  readonly workflow: Workflow;
+  /** Content of the cassette, for a plan with a tape. */
+  readonly cassette?: string | undefined;
+}
 
 /**
  * One self-contained ES module per unit and service of the plan, in the plan's order. Each holds the code of its own
@@ -11,11 +18,11 @@ import { unitTemplate } from './emit/unit-entry.ts';
  *
  * @throws DmasError `DMAS_BUNDLE`, with all that is wrong with the first unit that cannot be bundled
  */
-export async function bundlePlan({ plan, workflow }: { readonly plan: Plan; readonly workflow: Workflow }): Promise<Bundle[]> {
+export async function bundlePlan({ plan, workflow, cassette }: BundleInput): Promise<Bundle[]> {
   // What somebody else built has no code of ours.
   const own = plan.units.filter((unit) => unit.program === undefined);
   const units = own.map((unit) => ({ id: unit.id, template: unitTemplate(unit, workflow, plan.application, plan.ingress) }));
-  const services = plan.services.map((service) => ({ id: service.id, template: { text: emitServiceEntry(service, plan), values: {} } }));
+  const services = plan.services.map((service) => ({ id: service.id, template: serviceTemplate(service, plan, cassette) }));
   return bundleEntries([...units, ...services], dirname(workflow.file));
 }
 

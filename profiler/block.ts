@@ -6,6 +6,7 @@ import type {
   Plan,
   ProcessUsage,
   Provenance,
+  ReplayFacts,
   Sample,
   SpanRecord,
   Workflow,
@@ -45,6 +46,10 @@ export interface BlockInput {
   readonly spans: readonly SpanRecord[];
   /** See `MoneyInput`; without it tokens are scaled up from the traced requests. */
   readonly tokensUsdPerRequest?: number;
+  /** What was replayed while it ran. */
+  readonly replay?: ReplayFacts;
+  /** Share of replayed calls that may miss. */
+  readonly missRateLimit?: number;
   /** True when the block ended before its time. */
   readonly interrupted?: boolean;
 }
@@ -81,10 +86,16 @@ export function foldBlock(input: BlockInput): Block {
     classes,
     usage,
     load,
-    money: blockMoney({ ...input, requests: counted.length, forest }),
+    money: blockMoney({
+      ...input,
+      requests: counted.length,
+      countedShare: input.samples.length > 0 ? counted.length / input.samples.length : 1,
+      forest,
+    }),
     quality: blockQuality({ ...input, classes, counted, usage, forest }),
     incidents,
     provenance: input.provenance,
+    ...(input.replay === undefined ? {} : { replay: input.replay }),
   };
 }
 

@@ -75,6 +75,12 @@ const scaled = (estimate: Estimate, factor: number): Estimate => ({
   high: estimate.high * factor,
 });
 
+function tokensPer1000({ classes, money }: Block) {
+  const requests = Object.values(classes).reduce((sum, each) => sum + each.requests, 0);
+  const per1000 = (usd: number) => (requests > 0 ? (usd / requests) * 1000 : 0);
+  return { tokensUsdPer1000: per1000(money.tokensUsd), tokensFixedUsdPer1000: per1000(money.tokensFixedUsd ?? money.tokensUsd) };
+}
+
 function reportBlock(block: Block): ReportBlock {
   return {
     id: block.id,
@@ -86,6 +92,7 @@ function reportBlock(block: Block): ReportBlock {
     classes: block.classes,
     usage: block.usage,
     usdPer1000: block.money.usdPer1000Requests,
+    ...(block.replay === undefined ? {} : { replay: { ...block.replay, ...tokensPer1000(block) } }),
     incidents: block.incidents,
   };
 }

@@ -1,4 +1,4 @@
-import { type BlockFault, blockFaults, type Profile, type Study } from '../compiler/contracts/index.ts';
+import { type Block, type BlockFault, blockFaults, type Profile, type Study } from '../compiler/contracts/index.ts';
 import type { ReportTrial, ReportWarning } from './report.ts';
 
 /** What mends each fault; the list is closed, so every warning has advice. */
@@ -40,6 +40,7 @@ export function warningsOf(study: Study, profile: Profile | null, trials: readon
       advice: 'The study went on without it; its logs are in the run folder.',
     });
   }
+  warnings.push(...replayWarnings(blocks));
   if (blocks.some((block) => block.provenance === 'simulated')) {
     warnings.push({
       code: 'simulated-model',
@@ -47,5 +48,35 @@ export function warningsOf(study: Study, profile: Profile | null, trials: readon
       advice: 'Bind a real endpoint under models to measure it.',
     });
   }
+  return warnings;
+}
+
+/** What a reader of replayed numbers must know. */
+function replayWarnings(blocks: readonly Block[]): ReportWarning[] {
+  const facts = blocks.flatMap((block) => block.replay ?? []);
+  const sum = (key: 'requests' | 'throttled' | 'ambiguous' | 'synthetic') => facts.reduce((total, each) => total + each[key], 0);
+  const calls = sum('requests');
+  const warnings: ReportWarning[] = [];
+  const say = (code: string, count: number, message: string, advice: string) => {
+    if (count > 0) warnings.push({ code, message: `${count} ${message}`, advice });
+  };
+  say(
+    'replay-throttled',
+    sum('throttled'),
+    `calls (${calls} were answered) were refused by the quotas of models.<name>.limits.`,
+    'Raise the quota, or lower the rate.',
+  );
+  say(
+    'replay-ambiguous',
+    sum('ambiguous'),
+    `of ${calls} replayed calls fitted several recordings with different replies; one was taken, always the same.`,
+    'Questions that differ in times or ids alone cannot be told apart: name them otherwise.',
+  );
+  say(
+    'replay-synthetic',
+    sum('synthetic'),
+    `of ${calls} replayed calls were answered by made-up replies.`,
+    'Record again with record: { content: replies } and the present inputs.',
+  );
   return warnings;
 }

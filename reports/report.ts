@@ -11,6 +11,7 @@ import type {
   Prediction,
   ProcessUsage,
   Provenance,
+  ReplayFacts,
   SearchCertificate,
   TraceQuality,
   TrialRole,
@@ -159,6 +160,8 @@ export interface ReportBlock {
   readonly classes: { readonly [requestClass: string]: ClassResult };
   readonly usage: readonly ProcessUsage[];
   readonly usdPer1000: number;
+  /** Present when something was replayed: its counts, and what the tokens of 1000 requests cost with and without caches. */
+  readonly replay?: ReplayFacts & { readonly tokensUsdPer1000: number; readonly tokensFixedUsdPer1000: number };
   readonly incidents: readonly Incident[];
 }
 

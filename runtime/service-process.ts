@@ -8,6 +8,10 @@ export interface ServiceProcessOptions {
   readonly listen: (binding: ProcessBinding) => Promise<RunningService>;
   /** Called for each `PUT /peers`. A service that calls nobody leaves it out. */
   readonly peers?: (peers: Peers) => void;
+  /** What `GET /stats` answers; without it the question is not known. */
+  readonly stats?: () => unknown;
+  /** Why it cannot serve yet; empty when it can. Default: it always can. */
+  readonly missing?: () => readonly string[];
 }
 
 export interface RunningService {
@@ -19,7 +23,7 @@ const controlBodyLimitBytes = 1024 * 1024;
 
 /**
  * The life of a service process: binding in, control server (`GET /healthz`, `GET /readyz`, `PUT /peers`,
- * `PUT /sampling`, `POST /flush`), the started line out, SIGTERM to exit 0.
+ * `PUT /sampling`, `POST /flush`, where it has them `GET /stats`), the started line out, SIGTERM to exit 0.
  *
  * Without `binding` this *is* the process: the binding comes from the file named by `DMAS_BINDING`, and the process lives
  * as `live` says. With one the caller owns the process and gets a
@@ -71,7 +75,11 @@ function answerControl(
     return;
   }
   request.resume();
-  if (route === 'GET /readyz') reply(state.ready ? 200 : 503, { ready: state.ready });
+  if (route === 'GET /readyz') {
+    const missing = options.missing?.() ?? [];
+    const ready = state.ready && missing.length === 0;
+    reply(ready ? 200 : 503, { ready, ...(missing.length > 0 ? { missing } : {}) });
+  } else if (route === 'GET /stats' && options.stats !== undefined) reply(200, options.stats());
   else if (['GET /healthz', 'PUT /peers', 'PUT /sampling', 'POST /flush'].includes(route)) reply(200, {});
   else reply(404, { error: `no ${route}` });
 }

@@ -128,7 +128,12 @@ export function checkScenario(scenario: Scenario, workflow: Workflow, words: Kno
   const discovers = workflow.toolServers.some((server) => server.discovers === true);
   (discovers ? [] : config.workload.allowSideEffects).forEach((name, index) => {
     const tools = workflow.tools.filter((tool) => tool.effect === 'sideEffect').map((tool) => tool.name);
-    expectWord('DMAS_CFG_UNKNOWN_AGENT', `workload.allowSideEffects.${index}`, 'tool with side effects', name, tools);
+    const others = workflow.agents.filter((agent) => agent.mobility === 'external' && agent.effect === 'sideEffect');
+    const servers = workflow.toolServers.filter((server) => server.discovers);
+    // Tools of such a server are known at run time alone: any name may be one.
+    if (servers.length > 0) return;
+    const allowed = [...tools, ...others.map((agent) => agent.name)];
+    expectWord('DMAS_CFG_UNKNOWN_AGENT', `workload.allowSideEffects.${index}`, 'tool with side effects', name, allowed);
   });
 
   config.objective.slo.forEach((limit, index) => {

@@ -123,6 +123,49 @@ const modelPrice = z.strictObject({
   outputPerMillionUsd: z.number().nonnegative().default(0),
 });
 
+/** Quotas of an organization at a model's provider, over everybody who asks: enforced on replay. */
+const modelLimits = z.strictObject({
+  requestsPerMinute: z.number().positive().optional().meta({ description: 'Requests, whoever sends them' }),
+  tokensPerMinute: z.number().positive().optional().meta({ description: 'Tokens of prompts and replies together' }),
+  window: duration
+    .default(10_000)
+    .meta({ description: 'A quota per minute is enforced over this stretch: that much of it may be used at once' }),
+});
+
+/** Recording and replay of models, tools and external agents. */
+const recording = {
+  record: z
+    .strictObject({
+      content: z.enum(['hash', 'replies', 'full']).default('hash').meta({
+        description: 'What is stored: sizes and hashes; replies too, without which nothing can be replayed; prompts and inputs too',
+      }),
+      file: z.string().default('./cassette.ndjson').meta({ description: 'Where dmas-opt record writes; what is there already stays' }),
+      ignore: z.array(z.string()).default([]).meta({
+        description: 'Fields of requests and tool inputs no answer depends on, beside the usual ones; the same for recording and replay',
+      }),
+      concurrency: z.int().positive().default(4).meta({ description: 'Inputs under way at once while recording' }),
+    })
+    .prefault({}),
+  replay: z
+    .strictObject({
+      cassette: z.string().default('./cassette.ndjson').meta({ description: 'Recorded replies' }),
+      options: options.default({}).meta({ description: 'Options of the backend replay, for every model it stands in for' }),
+      components: z
+        .array(z.string())
+        .default([])
+        .meta({ description: 'Tools, and agents that run elsewhere, that are answered from the cassette instead of being called' }),
+    })
+    .optional()
+    .meta({ description: 'A study takes the replies of all models that are not simulated from a cassette' }),
+};
+/** Misses a block may have. */
+const replayTolerance = z
+  .strictObject({
+    missRate: share.default(0).meta({ description: 'Share of calls without a recorded reply above which a block supports no verdict' }),
+  })
+  .prefault({})
+  .meta({ description: 'What a replay may lack' });
+
 const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable');
 const httpPath = z.string().regex(/^\//, 'a path that begins with /');
 
@@ -233,9 +276,11 @@ export const scenarioSchema = z.strictObject({
         secret: z.string().optional().meta({ description: 'Name of the environment variable with the key' }),
         options: options.default({}),
         replies: z.string().optional().meta({ description: 'Scripted replies of the simulated model: a JSON file (see docs/models.md)' }),
+        limits: modelLimits.optional().meta({ description: 'Quotas of the provider, over all who ask; enforced on replay' }),
       }),
     )
     .default({}),
+  ...recording,
   agents: z
     .record(name, foreignComponent)
     .default({})
@@ -260,6 +305,7 @@ export const scenarioSchema = z.strictObject({
         description:
           'Tools with side effects that may really run while a study measures; all others are answered by a made-up value of their output schema',
       }),
+      replay: replayTolerance,
       warmup: duration.default(1_000),
       duration: duration.default(4_000).meta({ description: 'Length of one block, warm-up left out' }),
     })

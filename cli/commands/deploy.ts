@@ -26,7 +26,7 @@ export async function deploy(
     configuration,
     `${folder.id.slice(-4)}-deploy`,
     context,
-    { ingressPort: port },
+    { ingressPort: port, live: true },
   );
   try {
     progress.close();

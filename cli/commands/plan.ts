@@ -7,8 +7,8 @@ import { planOf } from '../laboratory.ts';
 import { layoutOf, referencesOf } from '../layouts.ts';
 import { estimateMoney } from '../money-estimate.ts';
 import { openProject, type Project } from '../project.ts';
-import { seconds, usd } from '../render/format.ts';
-import { stubbedTools } from '../side-effects.ts';
+import { seconds, table, usd } from '../render/format.ts';
+import { effectsOf } from '../side-effects.ts';
 import { studyTiming } from '../timing.ts';
 
 interface PlanOptions {
@@ -27,7 +27,7 @@ export async function plan(file: string, options: PlanOptions): Promise<number> 
   const study = planStudy(project);
   if (options.json) {
     process.stdout.write(
-      `${JSON.stringify({ baseline: planOf(project, project.baseline), layout: planOf(project, other), changes, study }, null, 2)}\n`,
+      `${JSON.stringify({ baseline: planOf(project, project.baseline), layout: planOf(project, other), changes, study, effects: effectsOf(project) }, null, 2)}\n`,
     );
   } else {
     process.stdout.write(
@@ -37,8 +37,8 @@ export async function plan(file: string, options: PlanOptions): Promise<number> 
         `Changes to ${wanted}`,
         ...(changes.length > 0 ? changes.map((line) => `  ${line}`) : ['  none']),
         '',
-        `Tools that would run in the study`,
-        ...toolLines(project),
+        'Tools and external agents in the study',
+        ...effectLines(project),
         '',
         `A run would search ${study.layouts} layouts, deploy at most ${study.trials} and measure about ${study.blocks} blocks: ${seconds(study.secondsLow)} to ${seconds(study.secondsHigh)}, capped at ${seconds(study.capSeconds)}.`,
         `Model tokens: ${study.money === null ? 'no model price is known, so no money is counted' : `${usd(study.money.low)} to ${usd(study.money.high)} (${study.money.basis})`}.`,
@@ -72,8 +72,10 @@ function planStudy(project: Project) {
   };
 }
 
-function toolLines({ workflow, scenario }: Project): string[] {
-  const stubbed = new Set(stubbedTools(workflow, scenario));
-  if (workflow.tools.length === 0) return ['  none'];
-  return workflow.tools.map((tool) => `  ${tool.name}: ${stubbed.has(tool.name) ? 'answered by a stub' : 'live'} (${tool.effect})`);
+/** Who runs for real, who is answered from the tape or by a stub, who is blocked, and why. */
+function effectLines(project: Project): string[] {
+  const decisions = effectsOf(project);
+  if (decisions.length === 0) return ['  none'];
+  const words = { live: 'live', tape: 'from tape', stub: 'stubbed', blocked: 'BLOCKED' } as const;
+  return table(decisions.map(({ name, kind, mode, why }) => [`  ${name}`, kind, words[mode], why])).split('\n');
 }

@@ -29,7 +29,7 @@ export async function run(file: string, options: RunOptions): Promise<number> {
     trials: options.maxTrials ?? budget.trials,
     moneyUsd: options.maxCost ?? budget.money,
   };
-  await writeJson(folder.file('scenario.json'), project.scenario);
+  await writeJson(folder.file('scenario.json'), project.written);
   await writeJson(folder.file('workflow.json'), project.workflow);
   await writeJson(folder.file('session.json'), session);
   return runSession(project, folder, { ...session, keep: options.keep ?? false });

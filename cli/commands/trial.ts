@@ -24,7 +24,7 @@ export async function trial(file: string, layouts: readonly string[], options: T
     moneyUsd: budget.money,
     given,
   };
-  await writeJson(folder.file('scenario.json'), project.scenario);
+  await writeJson(folder.file('scenario.json'), project.written);
   await writeJson(folder.file('workflow.json'), project.workflow);
   await writeJson(folder.file('session.json'), session);
   return runSession(project, folder, session);

@@ -52,7 +52,7 @@ export async function bundleEntries(entries: readonly EntryToBundle[], folder: s
       const { id, template } = entry;
       const built = await cache.get(keyOf(entry));
       if (built === undefined) throw new Error(`nothing was built for ${id}`);
-      const code = fillTemplate(built.code, template.values);
+      const code = fillTemplate(built.code, { ...template.values, ...template.hidden });
       const text = fillTemplate(template.text, template.values);
       return { id, code, entry: text, sha256: sha256(code), sizeBytes: Buffer.byteLength(code), modules: built.modules };
     }),

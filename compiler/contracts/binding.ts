@@ -1,3 +1,4 @@
+import type { EffectPolicy } from './cassette.ts';
 import type { LogicalAddress } from './plan.ts';
 
 /**
@@ -26,11 +27,8 @@ export interface ProcessBinding {
   readonly queueLimit: number;
   /** Tools answered by a made-up value of their output schema instead of being run: side effects nobody allowed. */
   readonly stubbedTools?: readonly string[];
-  /**
-   * While a run measures: the tools with side effects that run for real. Then tools found at run time that have side effects
-   * and are not among them are answered by a stub as well. Absent: they all run.
-   */
-  readonly allowedSideEffects?: readonly string[];
+  /** How calls with effects on the world are answered, and whether they are recorded. Absent: everything runs. */
+  readonly effects?: EffectPolicy;
   /** How long a draining unit waits for what is in flight. */
   readonly drainMs: number;
 }

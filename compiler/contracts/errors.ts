@@ -174,6 +174,26 @@ export const errorCatalogue = {
   },
   DMAS_BUNDLE: { title: 'A unit could not be bundled.', help: 'Mend the source at the place shown.', exitCode: invalidInput },
   DMAS_CLI_USAGE: { title: 'The command line is not valid.', help: 'See dmas-opt help.', exitCode: invalidInput },
+  DMAS_CASSETTE_DAMAGED: {
+    title: 'A cassette holds lines that are no entries, or that were changed after they were recorded.',
+    help: 'dmas-opt cassette check lists every one; dmas-opt cassette merge keeps the lines that are whole.',
+    exitCode: invalidInput,
+  },
+  DMAS_CASSETTE_NO_REPLIES: {
+    title: 'A cassette was recorded without replies, so it cannot be replayed.',
+    help: 'Record again with record: { content: replies }, or let made-up replies of the recorded sizes do: onMiss: simulate.',
+    exitCode: invalidInput,
+  },
+  DMAS_RECORD_PERMISSION: {
+    title: 'Nothing says whether replies may be stored.',
+    help: 'Write record: { content: replies } into the scenario, or hash to keep sizes and hashes alone.',
+    exitCode: invalidInput,
+  },
+  DMAS_RECORD_INCOMPLETE: {
+    title: 'Some inputs had no answer while they were recorded.',
+    help: 'What was answered is in the cassette. Mend the cause and record again: entries only add up.',
+    exitCode: environmentNotReady,
+  },
   DMAS_RUN_NOT_FOUND: { title: 'There is no such run.', help: 'See dmas-opt list.', exitCode: invalidInput },
   DMAS_RUN_CORRUPT: {
     title: 'A run folder is damaged or was written by a newer version.',

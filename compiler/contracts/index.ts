@@ -1,6 +1,7 @@
 export * from './arena.ts';
 export * from './binding.ts';
 export * from './call-errors.ts';
+export * from './cassette.ts';
 export * from './configuration.ts';
 export * from './errors.ts';
 export * from './events.ts';

@@ -1,3 +1,4 @@
+import type { TokenCounts } from './cassette.ts';
 import type { Provenance } from './provenance.ts';
 
 /** One request as its user saw it. Times are milliseconds from the start of the block. */
@@ -128,6 +129,24 @@ export interface Block {
   /** What happened to replicas while it ran. */
   readonly incidents: readonly Incident[];
   readonly provenance: Provenance;
+  /** Present when something was replayed. */
+  readonly replay?: ReplayFacts;
+}
+
+/** What came from a recording in one block, warm-up included: the counts of every call, not of a sample. */
+export interface ReplayFacts {
+  /** Answered or missed; without the throttled ones. */
+  readonly requests: number;
+  /** Calls without a recorded reply, per component that made them. */
+  readonly misses: { readonly [component: string]: number };
+  /** Refused by the recomputed quotas. */
+  readonly throttled: number;
+  /** Calls that more than one recording fitted equally, with different replies. */
+  readonly ambiguous: number;
+  /** Answered by made-up replies. */
+  readonly synthetic: number;
+  /** Per replayed model. The first and the last number do not depend on the layout, cached tokens do. */
+  readonly tokens: { readonly [model: string]: TokenCounts };
 }
 
 export interface LoadFacts {
@@ -144,6 +163,11 @@ export interface BlockMoney {
   /** Allocated resources of units and services for the block's span. */
   readonly allocatedUsd: number;
   readonly tokensUsd: number;
+  /**
+   * Of `tokensUsd`, what no layout changes: every token of prompts at its full price, and every token of replies. What is
+   * missing up to `tokensUsd` is what the caches of this layout took off. Present when tokens were counted on replay.
+   */
+  readonly tokensFixedUsd?: number;
   readonly trafficUsd: number;
   readonly gpuUsd: number;
   readonly totalUsd: number;

@@ -130,10 +130,12 @@ export interface PlannedState {
 /** What a plan needs beside units. `kind` selects the generated entry. */
 export interface PlannedService {
   readonly id: string;
-  readonly kind: 'model' | 'state' | 'gateway';
+  readonly kind: 'model' | 'state' | 'gateway' | 'tape';
   readonly replicas: number;
   readonly resources: Resources;
   readonly options: { readonly [option: string]: Json };
+  /** Names of environment variables it gets, to take their values out of what it writes or looks up. */
+  readonly secrets?: readonly string[];
 }
 
 export interface PlannedIngress {

@@ -42,6 +42,7 @@ export const attr = {
   activeMs: 'dmas.active_ms', // event loop busy in this process while the turn ran
   concurrency: 'dmas.concurrency', // most turns at once in this process while the turn ran; activeMs is exact at 1
   stubbed: 'dmas.tool.stubbed', // the tool was answered, not run
+  replayed: 'dmas.tool.replayed', // answered from a recording, not run
   standIn: 'dmas.stand_in', // made of the caller's span, because the component sends none
   step: 'dmas.graph.step',
   topic: 'dmas.topic',

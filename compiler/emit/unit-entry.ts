@@ -11,6 +11,8 @@ import { openaiAgentsParts } from './openai-agents-parts.ts';
 export interface EntryTemplate {
   readonly text: string;
   readonly values: { readonly [placeholder: string]: string };
+  /** Values too large to read: in the bundle, not in the entry shown to people. */
+  readonly hidden?: { readonly [placeholder: string]: string };
 }
 
 /** Puts the values in place of their placeholders, whichever quotes a printer gave them. */

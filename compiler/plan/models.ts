@@ -1,6 +1,7 @@
-import type { Json, PlannedModel, PlannedService, PlannedUnit, Problem } from '../contracts/index.ts';
+import type { Json, Literal, PlannedModel, PlannedService, PlannedUnit, Problem } from '../contracts/index.ts';
 import { unplaceable } from './constraints.ts';
 import type { PlanRequest } from './request.ts';
+import { replayService } from './tape.ts';
 
 /** Model bindings of the agents, and a service for each model whose server we run ourselves. */
 export function planModels(request: PlanRequest): {
@@ -34,6 +35,13 @@ export function planModels(request: PlanRequest): {
       continue;
     }
     const id = `model-${name}`;
+    if (bound.backend === 'replay') {
+      const { cassette: _, ...own } = options as { readonly [option: string]: Literal };
+      // The provider is not asked, so nobody needs its key.
+      planned.set(name, { backend: 'replay', address: `service://${id}`, model, options: own });
+      services.push(replayService(id, serving?.replicas ?? 1, name, model, request, own));
+      continue;
+    }
     planned.set(name, { backend: bound.backend, address: `service://${id}`, model, options, ...secret });
     const scripted: { [option: string]: Json } = replies?.[name] === undefined ? {} : { replies: replies[name] };
     services.push({

@@ -17,6 +17,7 @@ import { planPrograms } from './programs.ts';
 import type { PlanRequest } from './request.ts';
 import { planRoutes } from './routes.ts';
 import { keepsSession, planState } from './state.ts';
+import { planTape } from './tape.ts';
 import { ingressName, topicsOf } from './topics.ts';
 
 export const gatewayAddress = 'service://gateway';
@@ -61,7 +62,9 @@ export function planDeployment(request: PlanRequest): { readonly plan?: Plan; re
       ...(program === undefined ? {} : { program }),
     };
   });
-  const services = [...models.services, ...state.services, ...gatewayOf(canonical, ingress)].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const services = [...models.services, ...state.services, ...gatewayOf(canonical, ingress), ...planTape(canonical)].sort((a, b) =>
+    a.id < b.id ? -1 : 1,
+  );
   const clash = services.find((service) => units.some((unit) => unit.id === service.id));
   if (clash !== undefined) return { problems: [unplaceable(`a unit and a service are both named "${clash.id}"`, 'rename the agent')] };
   return {

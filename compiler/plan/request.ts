@@ -33,6 +33,8 @@ export interface PlanRequest extends PlanningTraits {
   readonly name: string;
   /** Content of the reply scripts named by `models.<name>.replies`, by model. The planner reads no files. */
   readonly replies?: { readonly [model: string]: Json };
+  /** What is replayed: names the content, which travels with the bundles. */
+  readonly recording?: { readonly sha256: string; readonly entries: number };
 }
 
 type Plugin<Traits> = Pick<Descriptor<'protocol', Traits, unknown>, 'id' | 'traits' | 'options'>;

@@ -1,5 +1,5 @@
 import type { Resources } from '../../compiler/contracts/configuration.ts';
-import type { BlockMoney } from '../../compiler/contracts/measurement.ts';
+import type { BlockMoney, ReplayFacts } from '../../compiler/contracts/measurement.ts';
 import type { Plan } from '../../compiler/contracts/plan.ts';
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
 import type { PricesConfig } from '../../scenarios/schema.ts';
@@ -19,6 +19,10 @@ export interface MoneyInput {
    * few requests out of comparisons.
    */
   readonly tokensUsdPerRequest?: number;
+  /** Tokens of replayed models, counted over the whole block. */
+  readonly replay?: Pick<ReplayFacts, 'tokens'>;
+  /** Share of the block's requests that count: the others are its warm-up. */
+  readonly countedShare?: number;
 }
 
 const msPerHour = 3_600_000;
@@ -50,21 +54,42 @@ export function blockMoney(input: MoneyInput): BlockMoney {
   const traced = forest.requests.length;
   const nodes = forest.requests.flatMap((request) => request.nodes);
   const scale = traced > 0 ? requests / traced : 0;
-  const tokensUsd =
-    input.tokensUsdPerRequest === undefined
-      ? scale * nodes.reduce((sum, node) => sum + tokensOf(node, prices), 0)
-      : input.tokensUsdPerRequest * requests;
+  const replayed = input.replay && replayedTokens(input.replay.tokens, prices, input.countedShare ?? 1);
+  const ofSpans = (counts: (node: TraceNode) => boolean) =>
+    scale * nodes.reduce((sum, node) => sum + (counts(node) ? tokensOf(node, prices) : 0), 0);
+  // What is counted on replay is exact, and its cached part is this layout's own; only other models are still estimated.
+  const others =
+    replayed === undefined && input.tokensUsdPerRequest !== undefined
+      ? input.tokensUsdPerRequest * requests
+      : ofSpans((node) => input.replay?.tokens[modelOf(node)] === undefined);
+  const tokensUsd = others + (replayed?.usd ?? 0);
   const trafficUsd = scale * (nodes.reduce((sum, node) => sum + bytesOf(node), 0) / bytesPerGb) * prices.trafficGbUsd;
   const totalUsd = allocatedUsd + gpuUsd + tokensUsd + trafficUsd;
   return {
     allocatedUsd,
     tokensUsd,
+    ...(replayed === undefined ? {} : { tokensFixedUsd: others + replayed.fixedUsd }),
     trafficUsd,
     gpuUsd,
     totalUsd,
     usdPer1000Requests: requests > 0 ? (totalUsd / requests) * 1000 : 0,
     usdPerHour: hours > 0 ? totalUsd / hours : 0,
   };
+}
+
+/** Money of counted tokens, and the part of it that no cache could change. */
+function replayedTokens(tokens: ReplayFacts['tokens'], prices: PricesConfig, share: number): { usd: number; fixedUsd: number } {
+  let usd = 0;
+  let fixedUsd = 0;
+  for (const [model, { tokensIn, tokensCached, tokensOut }] of Object.entries(tokens)) {
+    const price = prices.models[model];
+    if (!price) continue;
+    const full = (tokensIn * price.inputPerMillionUsd + tokensOut * price.outputPerMillionUsd) / 1e6;
+    const saved = (tokensCached * (price.inputPerMillionUsd - (price.cachedPerMillionUsd ?? price.inputPerMillionUsd))) / 1e6;
+    usd += (full - saved) * share;
+    fixedUsd += full * share;
+  }
+  return { usd, fixedUsd };
 }
 
 function tokensOf(node: TraceNode, prices: PricesConfig): number {

@@ -5,6 +5,7 @@ import type {
   Incident,
   LoadFacts,
   ProcessUsage,
+  ReplayFacts,
   Sample,
 } from '../../compiler/contracts/measurement.ts';
 import { entryComponent, type Workflow } from '../../compiler/contracts/workflow.ts';
@@ -38,6 +39,9 @@ export interface QualityInput {
   readonly usage: readonly ProcessUsage[];
   readonly incidents: readonly Incident[];
   readonly forest: Forest;
+  readonly replay?: ReplayFacts;
+  /** Share of replayed calls that may miss; default 0. */
+  readonly missRateLimit?: number;
   readonly interrupted?: boolean;
 }
 
@@ -83,6 +87,9 @@ export function blockQuality(input: QualityInput): BlockQuality {
       `${component} was called on by every request of the workflow's fixed part, but is in none of ${forest.requests.length} traces.`,
     );
 
+  const missed = input.replay === undefined ? undefined : missesOf(input.replay, input.missRateLimit ?? 0);
+  if (missed !== undefined) say('replay-misses', missed);
+
   const lost = new Set([
     ...incidents.map(({ unit, replica, what }) => `${unit}#${replica} ${what}`),
     ...usage.filter(({ restarts }) => restarts > 0).map(({ id, replica }) => `${id}#${replica} restarted`),
@@ -90,6 +97,15 @@ export function blockQuality(input: QualityInput): BlockQuality {
   if (lost.size > 0) say('replica-lost', `Replicas did not stay up: ${[...lost].join(', ')}.`);
 
   return { valid: faults.length === 0, faults };
+}
+
+/** Why a replay does not stand for the recording: who missed how often; undefined when it does. */
+function missesOf({ requests, misses }: ReplayFacts, limit: number): string | undefined {
+  const byCaller = Object.entries(misses).sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
+  const total = byCaller.reduce((sum, [, count]) => sum + count, 0);
+  if (total === 0 || total <= limit * requests) return undefined;
+  const who = byCaller.map(([caller, count]) => `${caller} ${count}`).join(', ');
+  return `${total} of ${requests} replayed calls had no recorded reply (${who}); at most ${percent(limit)} may miss.`;
 }
 
 /**

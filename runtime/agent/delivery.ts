@@ -1,4 +1,4 @@
-import type { Pattern } from '../../compiler/contracts/workflow.ts';
+import type { Effect, Pattern } from '../../compiler/contracts/workflow.ts';
 import type { CallMeta } from '../protocols/protocol.ts';
 import type { Clock, Scope } from './scope.ts';
 import { emptyClock } from './scope.ts';
@@ -15,6 +15,8 @@ export interface Delivery {
   readonly emit?: (chunk: unknown) => void;
   /** For a tool server: which of its tools. */
   readonly tool?: string;
+  /** Of a tool that only its server told of: what that says of it. Absent: it is taken to have side effects. */
+  readonly effect?: Effect;
   /** For a node of a graph: the run's bookkeeping; the body then holds state and updates. */
   readonly graph?: GraphToken;
   readonly topic?: TopicStamp;

@@ -16,7 +16,25 @@ import { endSpan } from './tracing.ts';
  */
 export function hop(runtime: Runtime, delivery: Delivery): Promise<unknown> {
   requireJson(delivery.body, delivery.to, delivery.pattern === 'publish' ? 'message' : 'input');
-  return runtime.hosts(delivery.to, delivery.instance) ? hopInside(runtime, delivery) : runtime.router.send(delivery);
+  if (runtime.hosts(delivery.to, delivery.instance)) return hopInside(runtime, delivery);
+  const instead = runtime.effects.instead(delivery);
+  if (instead !== undefined) return hopAnswered(runtime, delivery, instead);
+  return runtime.effects.send(delivery, () => runtime.router.send(delivery));
+}
+
+/** Nobody is called: what it would have answered comes from a recording, or is made up, or is a refusal. */
+async function hopAnswered(runtime: Runtime, delivery: Delivery, answer: () => Promise<unknown>): Promise<unknown> {
+  const span = runtime.tracing.start(delivery.scope.trace, spanName.call(delivery.to), SpanKind.CLIENT);
+  span?.span.setAttributes({ ...hopAttributes(delivery, 'inproc'), [attr.attempt]: 1, [attr.replayed]: true });
+  try {
+    const value = await answer();
+    endSpan(span);
+    return value;
+  } catch (thrown) {
+    const error = toCallError(thrown, delivery.to);
+    endSpan(span, error);
+    throw error;
+  }
 }
 
 /** The neighbour is in this process: no wire, no serving side. */

@@ -4,12 +4,14 @@ import { CallError, toCallError } from '../../compiler/contracts/call-errors.ts'
 import type { PlannedModel } from '../../compiler/contracts/plan.ts';
 import { attr, spanName } from '../../compiler/contracts/trace-attributes.ts';
 import type { ChatModel, ChatReply, ChatRequest, LlmBackend } from '../llm/backend.ts';
+import { rendezvous } from './hashing.ts';
 import { lessBusyOfTwo } from './replicas.ts';
 import type { Scope } from './scope.ts';
 import { endSpan, type Tracing } from './tracing.ts';
 
 interface Server {
   readonly url: string;
+  readonly replica: number;
   readonly chat: ChatModel;
   outstanding: number;
 }
@@ -32,7 +34,7 @@ export class Models {
       const backend = backends.get(model.backend);
       if (backend === undefined) throw new RangeError(`model ${name}: backend ${model.backend} is not in this unit`);
       const urls = isService(model) ? [] : [model.address];
-      return [name, { name, model, backend, servers: urls.map((url) => connect(model, backend, url)) }] as const;
+      return [name, { name, model, backend, servers: urls.map((url) => connect(model, backend, url, 0)) }] as const;
     });
     this.#bindings = new Map(bindings);
   }
@@ -43,7 +45,9 @@ export class Models {
       const replicas = isService(binding.model) ? peers[binding.model.address] : undefined;
       if (replicas === undefined) continue;
       const known = new Map(binding.servers.map((server) => [server.url, server]));
-      binding.servers = replicas.map(({ at }) => known.get(httpUrl(at)) ?? connect(binding.model, binding.backend, httpUrl(at)));
+      binding.servers = replicas.map(
+        ({ at, replica }) => known.get(httpUrl(at)) ?? connect(binding.model, binding.backend, httpUrl(at), replica),
+      );
     }
   }
 
@@ -52,19 +56,21 @@ export class Models {
   }
 
   /**
-   * One model call, on the less busy of two servers.
+   * One model call, on the less busy of two servers, or where the model's option says so on the one its session keeps to.
    *
    * @throws CallError
    */
   async chat(name: string, request: ChatRequest, scope: Scope, emit?: (text: string) => void): Promise<ChatReply> {
     const binding = this.#bindings.get(name);
-    const server = lessBusyOfTwo(binding?.servers ?? []);
+    const server = binding === undefined ? undefined : pick(binding, scope);
     if (binding === undefined) throw new CallError({ code: 'unknown', message: `model ${name} is not bound in this unit` });
     if (server === undefined) throw new CallError({ code: 'unavailable', message: `no server of model ${name} is known` });
     const span = this.#tracing.start(scope.trace, spanName.chat(name), SpanKind.CLIENT);
     server.outstanding++;
     try {
-      const reply = await scope.cancellation.race(server.chat.chat(request, scope.cancellation.signal, emit));
+      const reply = await scope.cancellation.race(
+        server.chat.chat(isService(binding.model) ? { ...request, asker: askerOf(scope) } : request, scope.cancellation.signal, emit),
+      );
       if (span !== undefined) endSpan(span, undefined, { ...modelAttributes(binding), ...replyAttributes(reply) });
       return reply;
     } catch (thrown) {
@@ -77,8 +83,24 @@ export class Models {
   }
 }
 
-function connect(model: PlannedModel, backend: LlmBackend, url: string): Server {
-  return { url, chat: backend.connect(model, url, model.secret === undefined ? undefined : process.env[model.secret]), outstanding: 0 };
+function pick({ model, servers }: Binding, scope: Scope): Server | undefined {
+  if (model.options.affinity === 'session') return rendezvous(scope.sessionId, servers, ({ replica }) => replica);
+  return lessBusyOfTwo(servers);
+}
+
+/** The innermost component that is at work, and the request as the conversation. */
+function askerOf({ ancestors, requestId }: Scope): NonNullable<ChatRequest['asker']> {
+  const agent = ancestors.at(-1);
+  return { conversation: requestId, ...(agent === undefined ? {} : { agent }) };
+}
+
+function connect(model: PlannedModel, backend: LlmBackend, url: string, replica: number): Server {
+  return {
+    url,
+    replica,
+    chat: backend.connect(model, url, model.secret === undefined ? undefined : process.env[model.secret]),
+    outstanding: 0,
+  };
 }
 
 const isService = (model: PlannedModel) => model.address.startsWith('service://');

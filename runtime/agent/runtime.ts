@@ -3,6 +3,7 @@ import type { CallError } from '../../compiler/contracts/call-errors.ts';
 import type { Activity } from './activity.ts';
 import type { Delivery } from './delivery.ts';
 import type { Dispatcher } from './dispatch.ts';
+import type { Effects } from './effects.ts';
 import type { Flights } from './flights.ts';
 import type { GraphRuns } from './graph-runs.ts';
 import type { Models } from './models.ts';
@@ -27,6 +28,8 @@ export interface Runtime {
   readonly graphs: GraphRuns;
   readonly state: UnitState;
   readonly models: Models;
+  /** What may be called for real, what comes from the tape, and what is recorded. */
+  readonly effects: Effects;
   /** Whether a component is in this process, given the instance a message is for. */
   hosts(component: string, instance: string | undefined): boolean;
   /**

@@ -72,30 +72,24 @@ export async function useForeignTool(
   input: unknown,
   scope: Scope,
 ): Promise<unknown> {
-  const { name } = tool;
+  const { name, effect } = tool;
   const span = runtime.tracing.start(scope.trace, spanName.tool(name), SpanKind.INTERNAL);
   span?.span.setAttributes({ [attr.operation]: 'execute_tool', [attr.toolName]: name });
   let error: CallError | undefined;
   try {
-    if (mustNotHappen(runtime, tool)) {
+    if (runtime.effects.modeOfForeign(server.name, tool) === 'stub') {
       span?.span.setAttribute(attr.stubbed, true);
       return stubbed(name, tool.output ?? {}, input);
     }
     const inside = span === undefined ? scope : { ...scope, trace: span.trace };
     const channel = `${from}->${server.name}`;
-    return await hop(runtime, { from, to: server.name, channel, pattern: 'request', body: input, scope: inside, tool: name });
+    return await hop(runtime, { from, to: server.name, channel, pattern: 'request', body: input, scope: inside, tool: name, effect });
   } catch (thrown) {
     error = toCallError(thrown, server.name);
     throw error;
   } finally {
     endSpan(span, error);
   }
-}
-
-/** Of a tool nobody knew before, its server's word is all there is; one that says nothing of itself has side effects. */
-function mustNotHappen({ binding }: Runtime, { name, effect }: ServedTool): boolean {
-  if (binding.stubbedTools?.includes(name)) return true;
-  return effect === 'sideEffect' && binding.allowedSideEffects !== undefined && !binding.allowedSideEffects.includes(name);
 }
 
 /** `queueMs` is absent for a local tool: it runs within the turn of its agent and is no turn of its own. */
@@ -108,11 +102,12 @@ async function runTool(runtime: Runtime, tool: CodeTool, body: unknown, scope: S
   const { cancellation, requestId } = scope;
   try {
     const input = check(tool.ref.input, body, name, 'input');
-    const isStubbed = runtime.binding.stubbedTools?.includes(name) ?? false;
-    const work = isStubbed
-      ? stubOf(tool, input)
-      : runtime.tracing.within(span, () => tool.run(input as never, { signal: cancellation.signal, requestId }));
-    if (isStubbed) span?.span.setAttribute(attr.stubbed, true);
+    const asked = { tool: name, caller: scope.ancestors.at(-1), conversation: requestId, input };
+    const work = runtime.effects.tool(asked, {
+      live: () => runtime.tracing.within(span, () => tool.run(input as never, { signal: cancellation.signal, requestId })),
+      stub: () => stubOf(tool, input),
+      answered: (mode) => span?.span.setAttribute(mode === 'tape' ? attr.replayed : attr.stubbed, true),
+    });
     const output = check(tool.ref.output, await work, name, 'output') ?? null;
     requireJson(output, name, 'output');
     return output;

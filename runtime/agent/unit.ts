@@ -8,6 +8,7 @@ import { componentsOf } from './components.ts';
 import { type ControlHandlers, startControl } from './control.ts';
 import { deliver } from './deliver.ts';
 import { Dispatcher } from './dispatch.ts';
+import { Effects } from './effects.ts';
 import { Flights } from './flights.ts';
 import { GraphRuns } from './graph-runs.ts';
 import { type RunningServer, startServer } from './http-server.ts';
@@ -46,7 +47,7 @@ export async function startUnit(program: UnitProgram, binding?: ProcessBinding, 
   const door = ingress && (await startServer(listenAt(present, 'ingress'), ingress.listener));
   const drain = () => drainUnit(runtime);
   const handlers: ControlHandlers = {
-    missing: () => [...runtime.router.missing(), ...runtime.models.missing(), ...missingState(runtime)],
+    missing: () => [...runtime.router.missing(), ...runtime.models.missing(), ...runtime.effects.missing(), ...missingState(runtime)],
     peers,
     drain,
     flush: () => runtime.tracing.flush(),
@@ -90,6 +91,7 @@ async function assemble(
     graphs: new GraphRuns(program.graphs, late),
     state: new UnitState(storeOpener(program, binding, () => stateAt(runtime))),
     models: new Models(unit.models, backends, tracing),
+    effects: new Effects(binding),
     ingress: undefined,
     peers: {},
     hosts: (component, instance) =>
@@ -111,6 +113,7 @@ function takePeers(runtime: UnitRuntime): (peers: Peers) => void {
     runtime.peers = { ...runtime.peers, ...peers };
     runtime.router.update(peers);
     runtime.models.update(peers);
+    runtime.effects.update(peers);
     if (JSON.stringify(before) !== JSON.stringify(stateAt(runtime))) void runtime.state.reset();
   };
 }
@@ -164,7 +167,7 @@ async function closeUnit(runtime: Runtime, listeners: Listeners, door: RunningSe
   door?.stopAccepting();
   await drainUnit(runtime);
   await Promise.all([door?.close(), ...[...listeners.values()].map((listener) => listener.close(answerMs))]);
-  await Promise.all([runtime.router.close(), runtime.state.close().catch(() => {}), runtime.tracing.close()]);
+  await Promise.all([runtime.router.close(), runtime.state.close().catch(() => {}), runtime.tracing.close(), runtime.effects.close()]);
   await control.close();
 }
 

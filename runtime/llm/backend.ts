@@ -25,6 +25,8 @@ export interface ChatRequest {
   readonly seed?: number;
   /** Other parameters of a chat completion by their names on the wire, e.g. `temperature`, `tool_choice`. */
   readonly parameters?: { readonly [parameter: string]: Json };
+  /** Who asks, told to servers of ours alone: replies on a tape are found by it, and misses are counted by it. */
+  readonly asker?: { readonly agent?: string; readonly conversation: string };
 }
 
 export interface ChatReply {

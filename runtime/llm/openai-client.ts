@@ -5,7 +5,7 @@ import type {
   ChatCompletionCreateParams,
   ChatCompletionMessageParam,
 } from 'openai/resources/chat/completions';
-import { CallError } from '../../compiler/contracts/index.ts';
+import { askerHeaders, CallError } from '../../compiler/contracts/index.ts';
 import type { ChatMessage, ChatModel, ChatReply, ChatRequest, ToolCall } from './backend.ts';
 import { modelCallError } from './openai-errors.ts';
 import { withRetries } from './retries.ts';
@@ -49,6 +49,7 @@ export function createOpenAiModel(options: OpenAiClientOptions): ChatModel {
   return {
     chat: (request, signal, emit) => {
       const body = bodyOf(request, options);
+      const headers = headersOf(request);
       let emitted = false;
       const passOn =
         emit &&
@@ -63,7 +64,8 @@ export function createOpenAiModel(options: OpenAiClientOptions): ChatModel {
         signal.addEventListener('abort', abort, { once: true });
         try {
           signal.throwIfAborted();
-          return passOn ? await chatStreaming(client, body, controller.signal, passOn) : await chatWhole(client, body, controller.signal);
+          const sending = { signal: controller.signal, ...(headers === undefined ? {} : { headers }) };
+          return passOn ? await chatStreaming(client, body, sending, passOn) : await chatWhole(client, body, sending);
         } catch (error) {
           throw modelCallError(error, signal, hideKey);
         } finally {
@@ -113,9 +115,20 @@ function wireMessage(message: ChatMessage): ChatCompletionMessageParam {
   return { role, content: content === '' ? null : content, tool_calls: calls };
 }
 
-async function chatWhole(client: OpenAI, body: Body, signal: AbortSignal): Promise<ChatReply> {
+interface Sending {
+  readonly signal: AbortSignal;
+  readonly headers?: { readonly [name: string]: string };
+}
+
+function headersOf({ asker }: ChatRequest): Sending['headers'] {
+  if (asker === undefined) return undefined;
+  const { agent, conversation } = asker;
+  return { [askerHeaders.conversation]: conversation, ...(agent === undefined ? {} : { [askerHeaders.agent]: agent }) };
+}
+
+async function chatWhole(client: OpenAI, body: Body, sending: Sending): Promise<ChatReply> {
   const startMs = performance.now();
-  const { data, response } = await client.chat.completions.create({ ...body, stream: false }, { signal }).withResponse();
+  const { data, response } = await client.chat.completions.create({ ...body, stream: false }, sending).withResponse();
   const firstChunkMs = performance.now() - startMs;
   const choice = (data as ChatCompletion & Extended)?.choices?.[0];
   if (!choice?.message) throw new CallError({ code: 'failed', message: 'the model endpoint answered without a choice' });
@@ -132,10 +145,10 @@ async function chatWhole(client: OpenAI, body: Body, signal: AbortSignal): Promi
   };
 }
 
-async function chatStreaming(client: OpenAI, body: Body, signal: AbortSignal, emit: (text: string) => void): Promise<ChatReply> {
+async function chatStreaming(client: OpenAI, body: Body, sending: Sending, emit: (text: string) => void): Promise<ChatReply> {
   const startMs = performance.now();
   const params = { ...body, stream: true as const, stream_options: { include_usage: true } };
-  const { data: chunks, response } = await client.chat.completions.create(params, { signal }).withResponse();
+  const { data: chunks, response } = await client.chat.completions.create(params, sending).withResponse();
   let firstChunkMs: number | undefined;
   let text = '';
   let finish: string | undefined;
@@ -162,7 +175,7 @@ async function chatStreaming(client: OpenAI, body: Body, signal: AbortSignal, em
     }
   }
   // The package ends its iteration quietly when it is aborted.
-  signal.throwIfAborted();
+  sending.signal.throwIfAborted();
   if (finish === undefined) throw new CallError({ code: 'unavailable', message: 'the reply of the model ended early' });
   const toolCalls = calls.filter((call) => call !== undefined);
   return {

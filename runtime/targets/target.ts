@@ -1,6 +1,7 @@
 import type {
   Bundle,
   Descriptor,
+  EffectPolicy,
   Incident,
   Plan,
   Problem,
@@ -44,8 +45,8 @@ export interface DeployRequest {
   readonly sourceFolder?: string;
   /** Tools whose side effects must not happen (see `ProcessBinding`). Absent: everything runs. */
   readonly stubbedTools?: readonly string[];
-  /** Tools with side effects that run for real all the same (see `ProcessBinding`). Absent: those found at run time all run. */
-  readonly allowedSideEffects?: readonly string[];
+  /** How calls with effects are answered (see `ProcessBinding`). Absent: everything runs. */
+  readonly effects?: EffectPolicy;
 }
 
 export interface Deployment {
@@ -55,6 +56,8 @@ export interface Deployment {
   readonly ingressUrls: readonly string[];
   /** Cumulative since start, per replica of every unit and service. */
   usage(): Promise<readonly ProcessUsage[]>;
+  /** What each running replica says of itself (`GET /stats` of its control address); null where it says nothing. */
+  stats(): Promise<readonly { readonly id: string; readonly replica: number; readonly stats: unknown }[]>;
   setSampling(ratio: number): Promise<void>;
   /** Asks every process to export what it has traced so far; resolves when done. */
   flushTraces(): Promise<void>;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Plan, Sample, SpanRecord } from '../../compiler/contracts/index.ts';
+import type { Plan, ReplayFacts, Sample, SpanRecord } from '../../compiler/contracts/index.ts';
 import { certainComponents } from '../../profiler/block/quality.ts';
 import { type BlockInput, foldBlock, readSamples, usageBetween } from '../../profiler/block.ts';
 import { tracer, workflowOf } from './analyze/fixture.ts';
@@ -84,6 +84,15 @@ function input(more: Partial<BlockInput> = {}): BlockInput {
     ...more,
   };
 }
+const replayed = (more: Partial<ReplayFacts>): ReplayFacts => ({
+  requests: 100,
+  misses: {},
+  throttled: 0,
+  ambiguous: 0,
+  synthetic: 0,
+  tokens: {},
+  ...more,
+});
 const faultsOf = (more: Partial<BlockInput>) => foldBlock(input(more)).quality.faults.map(({ fault }) => fault);
 
 /** A request over a and b: one model call, one remote call with 600 bytes. */
@@ -156,6 +165,8 @@ describe('the quality of a block', () => {
     ['no-samples', { samples: [sample(1, { warmup: true })] }],
     ['errors', { samples: [sample(1), sample(1, { outcome: 'error', error: 'failed' }), sample(1, { outcome: 'wrong' })] }],
     ['interrupted', { interrupted: true }],
+    ['replay-misses', { replay: replayed({ misses: { writer: 1 } }) }],
+    ['replay-misses', { replay: replayed({ misses: { writer: 4, critic: 2 } }), missRateLimit: 0.05 }],
     ['replica-lost', { incidents: [{ atMs: 5, unit: 'a', replica: 1, what: 'crashed', detail: '' }] }],
     ['replica-lost', { usageAfter: [{ id: 'a', replica: 0, cpuSeconds: 1, peakMemoryMb: 1, restarts: 1 }] }],
     ['broken-traces', { spans: [...request('x').slice(0, 2), ...request('y').slice(1)] }],
@@ -168,6 +179,27 @@ describe('the quality of a block', () => {
     expect(quality.faults.map((each) => each.fault)).toEqual([fault]);
     expect(quality.valid).toBe(false);
     for (const { detail } of quality.faults) expect(detail).toMatch(/^[A-Za-z0-9].*\.$/);
+  });
+
+  it('names who missed how often, and accepts as many misses as the scenario does', () => {
+    const misses = { critic: 2, writer: 4 };
+    const [fault] = foldBlock(input({ replay: replayed({ misses }), missRateLimit: 0.05 })).quality.faults;
+    expect(fault?.detail).toBe('6 of 100 replayed calls had no recorded reply (writer 4, critic 2); at most 5 % may miss.');
+    expect(faultsOf({ replay: replayed({ misses }), missRateLimit: 0.06 })).toEqual([]);
+    expect(faultsOf({ replay: replayed({}) })).toEqual([]);
+  });
+
+  it('of a replay keeps its counts, and separates the tokens a cache changes from those it does not', () => {
+    const tokens = { main: { tokensIn: 100_000, tokensCached: 40_000, tokensOut: 5_000 } };
+    // A fifth of the samples is warm-up, and so are its tokens; those of the traces are of the same calls.
+    const samples = Array.from({ length: 50 }, (_, i) => sample(20, { warmup: i < 10 }));
+    const spans = Array.from({ length: 20 }, (_, i) => request(`t${i}`)).flat();
+    const { money, replay } = foldBlock(input({ replay: replayed({ tokens }), samples, spans, tokensUsdPerRequest: 1 }));
+    expect(money.tokensFixedUsd).toBeCloseTo((0.8 * (100_000 * 10 + 5_000 * 100)) / 1e6, 12);
+    expect(money.tokensUsd).toBeCloseTo((0.8 * (60_000 * 10 + 40_000 * 1 + 5_000 * 100)) / 1e6, 12);
+    expect(replay?.tokens).toEqual(tokens);
+    const apart = foldBlock(input({ replay: replayed({ tokens: { other: tokens.main } }), spans })).money;
+    expect(apart.tokensUsd).toBeCloseTo((40 * (600 * 10 + 400 * 1 + 50 * 100)) / 1e6, 12);
   });
 
   it('accepts a lag that is small against the latencies', () => {

@@ -46,7 +46,7 @@ const plain = scenarioSchema.parse({ workflow: './workflow.ts' });
 /** What the schema leaves to this page. */
 const meanings: { readonly [path: string]: string } = {
   'target.kind': 'Id of the target; its options stand beside it',
-  'models.<name>.backend': '`simulated` or `openai-compatible`; see [models.md](models.md)',
+  'models.<name>.backend': '`simulated`, `openai-compatible` or `replay`; see [models.md](models.md) and [replay.md](replay.md)',
   'models.<name>.options': 'Options of the backend; see [models.md](models.md)',
   'state.store': '`memory` or `file`; see [workflow.md](workflow.md#state)',
   'state.options': 'Options of the store',

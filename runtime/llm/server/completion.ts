@@ -19,10 +19,11 @@ export interface ChatServing {
   readonly kvTokens: number;
 }
 
-interface Exchange {
+/** One reply on its way to its client. */
+export interface Exchange {
   readonly id: string;
-  readonly call: ChatCall;
-  readonly prompt: Prompt;
+  readonly call: Pick<ChatCall, 'model' | 'stream' | 'includeUsage'>;
+  readonly prompt: Pick<Prompt, 'tokensIn'>;
   readonly reply: Reply;
   readonly tokensCached: number;
 }
@@ -45,7 +46,7 @@ export function answerChat(serving: ChatServing, call: ChatCall, response: Serve
   const engineId = String(exchanges++);
   const tokensCached = serving.cache.lookup(prompt.keys, prompt.tokens);
   const exchange: Exchange = { id: `chatcmpl-${prompt.hash.slice(0, 24)}`, call, prompt, reply, tokensCached };
-  const answer = call.stream ? streamed(exchange, response) : whole(exchange, response);
+  const answer = answerTo(exchange, response);
   response.once('close', () => serving.engine.cancel(engineId));
   serving.metrics.accepted(prompt.tokensIn, tokensCached);
   serving.engine.submit({
@@ -65,7 +66,11 @@ export function answerChat(serving: ChatServing, call: ChatCall, response: Serve
   });
 }
 
-interface Answer {
+/** What the client sees, when its moments have come. */
+export const answerTo = (exchange: Exchange, response: ServerResponse): Answer =>
+  exchange.call.stream ? streamed(exchange, response) : whole(exchange, response);
+
+export interface Answer {
   onFirst(queuedMs: number): void;
   onTokens?(tokensProduced: number): void;
   onFinished(timings: RequestTimings): void;

@@ -61,6 +61,16 @@ export async function tellControl(
   if (reply.status < 200 || reply.status > 299) throw new Error(`${method} ${path} answered ${reply.status} ${reply.body.slice(0, 200)}`);
 }
 
+/** What a replica says of itself; null when it does not answer the question. */
+export async function readStats(at: BindAddress): Promise<unknown> {
+  const reply = await askControl(at, 'GET', '/stats').catch(() => null);
+  try {
+    return reply?.status === 200 ? JSON.parse(reply.body) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Asks until the replica says it is ready; rejects when `signal` aborts. */
 export async function waitReady(at: BindAddress, signal: AbortSignal): Promise<void> {
   for (let waitMs = firstPollMs; ; waitMs = Math.min(waitMs * 1.5, longestPollMs)) {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { httpUrl, type Incident, type Plan, type ProcessUsage, type StageContext } from '../../../compiler/contracts/index.ts';
 import type { Deployment, DeployRequest } from '../target.ts';
+import { readStats } from './control.ts';
 import { deadline } from './deadline.ts';
 import type { ReplicaHost, ReplicaUsage } from './host.ts';
 import { ReplicaLog } from './log.ts';
@@ -94,6 +95,16 @@ class SupervisedDeployment implements Deployment {
         const total = (await Promise.all(holders.map((slot) => slot.usage()))).reduce(addUsage, past.usage);
         return { id, replica, ...total, restarts: holders.reduce((sum, slot) => sum + slot.restarts, past.restarts) };
       }),
+    );
+  }
+
+  async stats() {
+    return Promise.all(
+      this.#slots.map(async ({ member: { id, replica }, running }) => ({
+        id,
+        replica,
+        stats: running?.control ? await readStats(running.control) : null,
+      })),
     );
   }
 

@@ -102,7 +102,7 @@ function serviceMembers(service: PlannedService, plan: Plan, bundle: Bundle): Me
     listens: [{ address, transport: 'tcp' }],
     publicAddress: plan.ingress.gateway === address ? address : null,
     resources: service.resources,
-    secrets: [],
+    secrets: service.secrets ?? [],
     bundle,
     program: null,
     fingerprint: fingerprint(bundle, rest),

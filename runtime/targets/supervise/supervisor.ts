@@ -73,7 +73,7 @@ export class Supervisor {
       queueLimit,
       drainMs,
       ...(this.#request.stubbedTools === undefined ? {} : { stubbedTools: this.#request.stubbedTools }),
-      ...(this.#request.allowedSideEffects === undefined ? {} : { allowedSideEffects: this.#request.allowedSideEffects }),
+      ...(this.#request.effects === undefined ? {} : { effects: this.#request.effects }),
     };
     const launched = this.#host.launch({ member, instanceId, publicPort, binding, secrets: this.#secretsOf(member), log }, signal);
     this.launching.add(launched);

@@ -52,6 +52,16 @@ describe('compareArms', () => {
     expect(repeated).toMatchObject({ pairs: 4, excludedBlocks: 1 });
   });
 
+  it('says nothing of a layout whose replay missed, however much faster it was', () => {
+    const missed = { quality: { valid: false, faults: [{ fault: 'replay-misses' as const, detail: '' }] } };
+    const compared = (rest: Partial<Block>) => {
+      const blocks = [0, 1, 2, 3].flatMap((round) => [block('base', round, 100 + round), block('new', round, 50 + round / 2, rest)]);
+      return p50(compareArms({ blocks, reference: 'base', challengers: ['new'], goal, looks: 1 }))[0];
+    };
+    expect(compared({})).toMatchObject({ verdict: 'better', excludedBlocks: 0 });
+    expect(compared(missed)).toMatchObject({ verdict: 'inconclusive', pairs: 0, excludedBlocks: 4 });
+  });
+
   it('asks more of each challenger when there are many', () => {
     const noisy = [0.7, 0.76, 0.74];
     const blocks = [0, 1, 2].flatMap((round) => [

@@ -5,7 +5,7 @@ import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-tr
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { CodeAgent, LlmAgent } from '../../../compiler/api/definitions.ts';
 import { agent, codeAgent, llmAgent, mcpServer, tool, z } from '../../../compiler/api/index.ts';
-import { httpUrl } from '../../../compiler/contracts/index.ts';
+import { type EffectPolicy, httpUrl } from '../../../compiler/contracts/index.ts';
 import { startUnit } from '../../../runtime/agent/unit.ts';
 import type { ChatModel, ChatRequest } from '../../../runtime/llm/backend.ts';
 import type { StartedProcess } from '../../../runtime/process-life.ts';
@@ -36,7 +36,7 @@ afterEach(async () => {
 });
 
 /** A unit with one agent, and a server that somebody else built. */
-async function start(part: CodeAgent | LlmAgent, over: { ttlMs?: number; model?: ChatModel; allowedSideEffects?: readonly string[] } = {}) {
+async function start(part: CodeAgent | LlmAgent, over: { ttlMs?: number; model?: ChatModel; effects?: EffectPolicy } = {}) {
   server = await officialServer(tools, over.ttlMs ?? 0);
   const address = 'unit://files/mcp';
   const application = {
@@ -66,7 +66,7 @@ async function start(part: CodeAgent | LlmAgent, over: { ttlMs?: number; model?:
   const binding = {
     ...bindingOf(application, program, 0, stateDir),
     peers: { [address]: [{ replica: 0, instanceId: 'files.0', at: server.at, foreign: true }] },
-    ...(over.allowedSideEffects === undefined ? {} : { allowedSideEffects: over.allowedSideEffects }),
+    ...(over.effects === undefined ? {} : { effects: over.effects }),
   };
   unit = await startUnit(program, binding, { spanProcessors: [new SimpleSpanProcessor(spans)] });
   const door = unit.report.listen.ingress;
@@ -142,7 +142,9 @@ describe('tools found at run time', () => {
       },
       { toolServers: [files] },
     );
-    const application = await start(part, { allowedSideEffects: ['mail'] });
+    const application = await start(part, {
+      effects: { modes: { mail: 'live' }, outside: ['files'], discovered: { readOnly: 'live', idempotent: 'live', sideEffect: 'stub' } },
+    });
     for (const name of ['pay', 'mail', 'save']) expect(await application.ask(name)).toEqual({ text: 'done' });
     expect(ran).toEqual(['mail x', 'save x']);
     const stubbed = spans.getFinishedSpans().filter((span) => span.attributes['dmas.tool.stubbed'] === true);

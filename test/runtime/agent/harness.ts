@@ -7,6 +7,7 @@ import type { AgentRef, GraphAgent, Implementation, ToolServerDefinition, TopicR
 import { brand } from '../../../compiler/api/definitions.ts';
 import { httpUrl, type Peers, type ProcessBinding, type ReplicaAddress } from '../../../compiler/contracts/binding.ts';
 import type { CallErrorValue } from '../../../compiler/contracts/call-errors.ts';
+import type { EffectPolicy } from '../../../compiler/contracts/cassette.ts';
 import type { PlannedIngress, PlannedTopic, PlannedUnit, Route } from '../../../compiler/contracts/plan.ts';
 import { agentParts, declaredCalls, declaredTools, ingressComponent, type UnitProgram } from '../../../runtime/agent/program.ts';
 import { startUnit } from '../../../runtime/agent/unit.ts';
@@ -34,6 +35,11 @@ export interface Application {
   readonly model?: ChatModel;
   readonly protocol?: ProtocolDescriptor;
   readonly stubbedTools?: readonly string[];
+  readonly effects?: EffectPolicy;
+  /** Where other processes of the deployment are. */
+  readonly peers?: Peers;
+  /** Kept when it is given. */
+  readonly stateDir?: string;
 }
 
 export interface Replica extends StartedProcess {
@@ -68,7 +74,7 @@ export async function deploy(application: Application): Promise<Deployed> {
   const replicas: Replica[] = [];
   for (const [index, program] of programs.entries()) {
     for (let replica = 0; replica < (application.replicas?.[index] ?? 1); replica++) {
-      const binding = bindingOf(application, program, replica, stateDir);
+      const binding = bindingOf(application, program, replica, application.stateDir ?? stateDir);
       const started = await startUnit(program, binding, { spanProcessors: [new SimpleSpanProcessor(spans)] });
       replicas.push({
         ...started,
@@ -79,7 +85,7 @@ export async function deploy(application: Application): Promise<Deployed> {
       });
     }
   }
-  const peers = peersOf(replicas);
+  const peers = { ...application.peers, ...peersOf(replicas) };
   await Promise.all(replicas.map((replica) => control(replica, 'PUT', '/peers', peers)));
   const urls = replicas.flatMap(({ report }) => (report.listen.ingress === undefined ? [] : [httpUrl(report.listen.ingress)]));
   return {
@@ -128,6 +134,7 @@ export function bindingOf(application: Application, program: UnitProgram, replic
   const addresses = [...program.unit.listens.map(({ address }) => address), ...(program.unit.ingress ? ['ingress'] : [])];
   return {
     ...(application.stubbedTools === undefined ? {} : { stubbedTools: application.stubbedTools }),
+    ...(application.effects === undefined ? {} : { effects: application.effects }),
     deploymentId: 'test',
     id: program.unit.id,
     replica,

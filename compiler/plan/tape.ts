@@ -1,0 +1,87 @@
+import type { Json, Plan, PlannedService } from '../contracts/index.ts';
+import type { PlanRequest } from './request.ts';
+
+/** What stands in for something of others is no part of what the application costs. */
+const free = { vcpu: 0, memoryMb: 0 } as const;
+
+/** The service that holds the recorded replies of a whole deployment: one, since counts and quotas are those of all. */
+export function planTape({ scenario, recording, workflow }: PlanRequest): readonly PlannedService[] {
+  if (recording === undefined) return [];
+  const replayed = workflow.models.filter((name) => scenario.models[name]?.backend === 'replay');
+  const limits: { [model: string]: Json } = {};
+  for (const name of replayed) {
+    const given = scenario.models[name]?.limits;
+    if (given === undefined) continue;
+    const { requestsPerMinute, tokensPerMinute, window } = given;
+    limits[name] = {
+      ...(requestsPerMinute === undefined ? {} : { requestsPerMinute }),
+      ...(tokensPerMinute === undefined ? {} : { tokensPerMinute }),
+      windowMs: window,
+    };
+  }
+  const simulate = replayed.filter((name) => scenario.models[name]?.options.onMiss === 'simulate');
+  return [
+    {
+      id: 'tape',
+      kind: 'tape',
+      replicas: 1,
+      resources: free,
+      options: { cassette: recording.sha256, entries: recording.entries, limits, simulate },
+    },
+  ];
+}
+
+/** The service of a replayed model: options as the scenario has them, without the path of its cassette. */
+export function replayService(
+  id: string,
+  replicas: number,
+  name: string,
+  model: string,
+  request: PlanRequest,
+  given: { readonly [option: string]: Json },
+): PlannedService {
+  const { cassette: _, ...options } = given;
+  return {
+    id,
+    kind: 'model',
+    replicas,
+    resources: free,
+    options: { ...options, backend: 'replay', model, target: name, ignore: request.scenario.record.ignore },
+    secrets: allSecrets(request),
+  };
+}
+
+/** Everything secret that may stand in a prompt. */
+function allSecrets({ workflow, scenario }: PlanRequest): readonly string[] {
+  const named = [...workflow.agents, ...workflow.toolServers].flatMap((component) => component.secrets);
+  const keys = workflow.models.flatMap((name) => scenario.models[name]?.secret ?? []);
+  return [...new Set([...named, ...keys])].sort();
+}
+
+/**
+ * The same plan with a recording proxy before every model endpoint. Units keep their own way to speak to it; only the
+ * address is another.
+ */
+export function withRecorders(plan: Plan, rules: { readonly content: string; readonly ignore: readonly string[] }): Plan {
+  const secrets = [...new Set(plan.units.flatMap((unit) => unit.secrets))].sort();
+  const models = new Map(plan.units.flatMap((unit) => Object.entries(unit.models)));
+  const recorders = [...models]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(
+      ([name, { address }]): PlannedService => ({
+        id: `recorder-${name}`,
+        kind: 'model',
+        replicas: 1,
+        resources: free,
+        options: { backend: 'recording', target: name, upstream: address, content: rules.content, ignore: rules.ignore },
+        secrets,
+      }),
+    );
+  const units = plan.units.map((unit) => ({
+    ...unit,
+    models: Object.fromEntries(
+      Object.entries(unit.models).map(([name, model]) => [name, { ...model, address: `service://recorder-${name}` }]),
+    ),
+  }));
+  return { ...plan, units, services: [...plan.services, ...recorders].sort((a, b) => (a.id < b.id ? -1 : 1)) };
+}
