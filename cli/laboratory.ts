@@ -25,7 +25,7 @@ import type { Collector } from '../profiler/collect/collector.ts';
 import type { LoadResult, LoadUnwritten } from '../profiler/load/job.ts';
 import { loadJob } from '../profiler/load/workload.ts';
 import { writeTraces } from '../profiler/store/traces.ts';
-import type { Deployment, DeployRequest, Target } from '../runtime/targets/target.ts';
+import type { Deployment, Target } from '../runtime/targets/target.ts';
 import { planRequest } from './planning.ts';
 import type { Project } from './project.ts';
 import { openReference, type Reference } from './reference.ts';
