@@ -24,6 +24,7 @@ export const a2a = defineProtocol({
     inProcess: false,
     mediator: null,
     peer: '@a2a-js/sdk',
+    strangerUrl: 'http://{at}/{component}',
     searchable: { binding: ['json-rpc', 'rest', 'grpc'] },
   },
   load: async () => (await import('./a2a/protocol.ts')).a2aProtocol,
