@@ -53,7 +53,12 @@ export async function openProject(file: string, overrides: ProjectOverrides = {}
 /** The same from a scenario that is already loaded, e.g. from a run folder. */
 export async function openScenario(scenario: Scenario): Promise<Project> {
   const { config } = scenario;
-  const read = await readWorkflow({ specifier: config.workflow, folder: scenario.folder, frontends });
+  const read = await readWorkflow({
+    specifier: config.workflow,
+    folder: scenario.folder,
+    frontends,
+    models: Object.keys(config.models),
+  });
   const at = (path: string) => ({ file: scenario.file, ...scenario.places[path] });
   // A problem of the workflow file as a whole is shown where the scenario names it.
   const problems: Problem[] = read.problems.map((problem) =>
