@@ -90,8 +90,9 @@ function takeOver(
       return callNode(parts, run, placed, input, config);
     };
     node.bound = elsewhere;
-    const together = companions(graph, id);
-    if (together.length === 0) continue;
+    const pairs = segmentPairs(graph);
+    if (!pairs.some((pair) => pair.includes(id))) continue;
+    const together = pairs.flatMap(([from, to]) => (from === id ? [to] : []));
     interceptTasks(node, supersteps, async (_input, config, alone) => {
       const run = runOf(config);
       const placed = placedAt(config);
@@ -102,10 +103,6 @@ function takeOver(
     });
   }
 }
-
-/** Nodes that may follow a node without its loop. */
-const companions = (graph: CompiledGraph, id: string): readonly string[] =>
-  segmentPairs(graph).flatMap(([from, to]) => (from === id ? [to] : []));
 
 /** A task that ran ahead, or one that is called together with those that may follow it; null when it is called alone. */
 async function viaSegment(

@@ -17,7 +17,7 @@ import type { Delivery } from '../delivery.ts';
 import { hop } from '../hop.ts';
 import type { Packer } from './envelope.ts';
 import { hold, isHeld, take } from './handover.ts';
-import { errorOf, failureIn, type NodeCall, type NodeChunk, type NodeReply, type SegmentCall } from './messages.ts';
+import { errorOf, failureIn, type NodeCall, type NodeChunk, type NodeReply, type SegmentCall, thrownByNode } from './messages.ts';
 import type { Run } from './run.ts';
 import { chunkReceiver } from './streams.ts';
 
@@ -59,7 +59,7 @@ async function callHere(parts: CallParts, run: Run, node: PlaceableNode, live: L
     return outcome.result;
   } catch (error) {
     // The error as the node threw it: retry policies and callers look at its class.
-    throw error instanceof CallError && error.code === 'failed' && error.cause instanceof Error ? error.cause : error;
+    throw thrownByNode(error);
   }
 }
 

@@ -1,3 +1,4 @@
+import { CallError } from '../../../compiler/contracts/call-errors.ts';
 import type { Packed } from './envelope.ts';
 
 /**
@@ -75,6 +76,10 @@ export interface StoreCall {
   readonly kind: 'store';
   readonly operations: Packed;
 }
+
+/** The error as the node threw it, out of what its turn made of it. */
+export const thrownByNode = (error: unknown): unknown =>
+  error instanceof CallError && error.code === 'failed' && error.cause instanceof Error ? error.cause : error;
 
 export function failureOf(error: unknown): NodeFailure {
   if (!(error instanceof Error)) return { name: 'Error', message: String(error), members: {} };

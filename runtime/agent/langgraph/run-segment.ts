@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { CallError } from '../../../compiler/contracts/call-errors.ts';
 import { componentName, type PlaceableNode, segmentPairs } from '../../../compiler/frontends/langgraph/compiled-graph.ts';
 import {
   type Channel,
@@ -14,7 +15,7 @@ import { hop } from '../hop.ts';
 import type { Runtime } from '../runtime.ts';
 import type { LiveCall, LiveReply } from './call-node.ts';
 import { hold, isHeld, take } from './handover.ts';
-import { failureOf, type NodeReply, type SegmentCall, type SegmentStep } from './messages.ts';
+import { failureOf, type NodeReply, type SegmentCall, type SegmentStep, thrownByNode } from './messages.ts';
 import type { NodeParts } from './run-node.ts';
 import { sameValue } from './same-value.ts';
 import { stateKeys } from './segments.ts';
@@ -56,8 +57,9 @@ export async function runSegment(
       } else await runThere(parts, runtime, turn, id, { task, input, config });
     } catch (error) {
       if (steps.length === 0) throw error;
-      // A pause needs the namespace of the hub's own task, so the hub calls this node itself.
-      if (!isInterrupt(error) && !isParentCommand(error)) steps.push({ node: id, failed: failureOf(error) });
+      // A pause needs the namespace of the hub's own task, so the hub calls this node itself; and one that found no slot.
+      const callItself = isInterrupt(error) || isParentCommand(error) || (error instanceof CallError && error.value.neverStarted === true);
+      if (!callItself) steps.push({ node: id, failed: failureOf(thrownByNode(error)) });
       break;
     }
     const settled = normalized(parts, graph, writes);
