@@ -15,13 +15,15 @@ export function langgraphParts(unit: PlannedUnit, workflow: Workflow, imports: I
   const hub = workflow.entry.kind === 'agent' ? workflow.entry.agent : '';
   const local = (name: string) => imports.of('@langchain/langgraph', name);
   const kit = () => `{ ${kitExports.map((name) => (local(name) === name ? name : `${name}: ${local(name)}`)).join(', ')} }`;
+  // Imported before the user's module, which may make its model client while it is loaded.
+  const models = Object.keys(unit.models).length > 0 ? `, ${imports.of(`${runtime}/model-environment`, 'modelEnvironment')}` : '';
   return workflow.agents
     .filter((agent) => unit.agents.includes(agent.name))
     .map((agent) => {
       const graph = imports.ofSource(agent.source);
       if (agent.kind !== 'langgraph-node')
-        return `${imports.of(runtime, 'langgraphHub')}('${agent.name}', ${graph}, ${kit()}, '@dmas-opt:${placementPlaceholder}')`;
-      return `${imports.of(runtime, 'langgraphNode')}('${agent.name}', '${hub}', ${graph}, ${kit()})`;
+        return `${imports.of(runtime, 'langgraphHub')}('${agent.name}', ${graph}, ${kit()}, '@dmas-opt:${placementPlaceholder}'${models})`;
+      return `${imports.of(runtime, 'langgraphNode')}('${agent.name}', '${hub}', ${graph}, ${kit()}${models})`;
     });
 }
 

@@ -47,11 +47,11 @@ function entrySkeleton(entries: readonly Visit[], entry: string, ownTime: OwnTim
  * call; where staggered calls together took longer, the rest goes to the next phase as own wall time, so that the sum
  * over the phases is the time measured. A last phase without calls holds the work after them.
  */
-export function visitSkeleton(visit: Visit, ownTime: OwnTime): SkeletonVisit {
-  const raw: { selfMs: number; staggerMs: number; calls: VisitCall[] }[] = [];
+export function visitSkeleton(visit: Visit, ownTime: OwnTime, calls = inTurn(visit.component, visit.calls)): SkeletonVisit {
+  const raw: { selfMs: number; staggerMs: number; calls: OwnCall[] }[] = [];
   let cursor = visit.startMs;
   let staggerMs = 0;
-  for (const group of overlapping(visit.calls)) {
+  for (const group of overlapping(calls)) {
     const startMs = Math.min(...group.map((call) => call.wait.startMs));
     const endMs = Math.max(...group.map((call) => call.wait.endMs));
     raw.push({ selfMs: Math.max(0, startMs - cursor), staggerMs, calls: group });
@@ -75,8 +75,8 @@ export function visitSkeleton(visit: Visit, ownTime: OwnTime): SkeletonVisit {
 }
 
 /** Calls in order of start, cut where nothing is under way. One-way messages are under way until accepted. */
-function overlapping(calls: readonly VisitCall[]): VisitCall[][] {
-  const groups: VisitCall[][] = [];
+function overlapping(calls: readonly OwnCall[]): OwnCall[][] {
+  const groups: OwnCall[][] = [];
   let endMs = Number.NEGATIVE_INFINITY;
   for (const call of calls) {
     const last = groups.at(-1);
@@ -87,8 +87,32 @@ function overlapping(calls: readonly VisitCall[]): VisitCall[][] {
   return groups;
 }
 
-function callSkeleton(call: VisitCall, ownTime: OwnTime): SkeletonCall {
-  if (call.kind === 'component') return componentCall(call.visit, ownTime);
+/** A call as a visit's own: `calls` are those of the callee when some that ran inside it were not its own. */
+type OwnCall = VisitCall & { readonly calls?: readonly VisitCall[] };
+
+/**
+ * The calls of a visit one after the other as its component meant them. Steps of a graph that run together in another unit
+ * (`Hub.segments`) show as calls inside the first of them, made in the hub's name: taken out of it, each is a call of the
+ * hub, and each waits until the next begins.
+ */
+function inTurn(component: string, calls: readonly VisitCall[]): readonly OwnCall[] {
+  return calls.flatMap((call): OwnCall[] => {
+    if (call.kind !== 'component') return [call];
+    const further = call.visit.calls.filter((each) => each.kind === 'component' && isMadeBy(each, component, call.visit.component));
+    if (further.length === 0) return [call];
+    const steps = [{ ...call, calls: call.visit.calls.filter((each) => !further.includes(each)) }, ...further];
+    return steps.map((step, i) => {
+      const endMs = steps[i + 1]?.wait.startMs ?? call.wait.endMs;
+      return { ...step, wait: { startMs: step.wait.startMs, endMs: Math.max(step.wait.startMs, endMs) } };
+    });
+  });
+}
+
+const isMadeBy = ({ node }: VisitCall, component: string, inside: string): boolean =>
+  component !== inside && label(node, attr.from) === component;
+
+function callSkeleton(call: OwnCall, ownTime: OwnTime): SkeletonCall {
+  if (call.kind === 'component') return componentCall(call.visit, ownTime, call.calls);
   const { node } = call;
   return {
     kind: 'model',
@@ -100,13 +124,13 @@ function callSkeleton(call: VisitCall, ownTime: OwnTime): SkeletonCall {
   };
 }
 
-function componentCall(visit: Visit, ownTime: OwnTime): SkeletonCall {
+function componentCall(visit: Visit, ownTime: OwnTime, calls?: readonly VisitCall[]): SkeletonCall {
   return {
     kind: 'component',
     pattern: patternOf(visit.call),
     requestBytes: amount(visit.call, attr.requestBytes),
     responseBytes: amount(visit.call, attr.responseBytes),
-    visit: visitSkeleton(visit, ownTime),
+    visit: visitSkeleton(visit, ownTime, calls),
   };
 }
 

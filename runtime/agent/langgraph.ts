@@ -16,6 +16,7 @@ import { type CallParts, callNode, callSegment, settle } from './langgraph/call-
 import { packerOf } from './langgraph/envelope.ts';
 import { hubHandler } from './langgraph/hub.ts';
 import { errorOf } from './langgraph/messages.ts';
+import type { ModelEnvironment } from './langgraph/model-environment.ts';
 import { nodeHandler } from './langgraph/run-node.ts';
 import { type Run, runOf } from './langgraph/run.ts';
 import { interceptTasks, readyKey, segmentLimit, stateBefore, stepOf, Supersteps } from './langgraph/segments.ts';
@@ -36,7 +37,7 @@ const concurrency = 64;
  *
  * Takes over `graph`, which must not be invoked by anyone else afterwards.
  */
-export function langgraphHub(name: string, graph: CompiledGraph, kit: Kit, { units }: HubPlacement): InsideAgent {
+export function langgraphHub(name: string, graph: CompiledGraph, kit: Kit, { units }: HubPlacement, models?: ModelEnvironment): InsideAgent {
   const missing = missingFields(graph);
   if (missing.length > 0) throw new TypeError(`the graph ${name} has no ${missing.join(', ')}: supported is @langchain/langgraph ${supportedVersions}`);
   const packer = packerOf(graph, kit);
@@ -51,18 +52,23 @@ export function langgraphHub(name: string, graph: CompiledGraph, kit: Kit, { uni
     ...hub,
     inside: (runtime) => {
       const handle = hubHandler({ name, graph, kit }, runtime);
-      return async (body, turn) => (await answerStore(graph, packer, body, turn)) ?? handle(body, turn);
+      return async (body, turn) => {
+        models?.attach(runtime());
+        return (await answerStore(graph, packer, body, turn)) ?? handle(body, turn);
+      };
     },
   };
 }
 
 /** One node of a LangGraph.js graph as an agent of its own. */
-export function langgraphNode(name: string, hub: string, graph: CompiledGraph, kit: Kit): InsideAgent {
+export function langgraphNode(name: string, hub: string, graph: CompiledGraph, kit: Kit, models?: ModelEnvironment): InsideAgent {
   const node = placeableNodes(graph).find((candidate) => candidate.component === name);
   if (node === undefined) throw new TypeError(`the graph has no node for ${name}`);
   // The outermost graph's serializer, as in the hub.
   const parts = { hub, node, kit, packer: packerOf(graph, kit) };
-  return { ...codeAgent(langgraphContract(name), async () => undefined, { concurrency }), inside: (runtime) => nodeHandler(parts, runtime) };
+  // Operations on the store go back to the hub.
+  const calls = graph.store === undefined ? [] : [langgraphContract(hub)];
+  return { ...codeAgent(langgraphContract(name), async () => undefined, { concurrency, calls }), inside: (runtime) => nodeHandler(parts, runtime, models) };
 }
 
 /** What others need to know of a hub or a node: its name. Its input and output are the graph's own business. */

@@ -1,4 +1,4 @@
-import type { AgentRef, Implementation } from '../../compiler/api/definitions.ts';
+import type { Implementation } from '../../compiler/api/definitions.ts';
 import { hubName, placeableNodes } from '../../compiler/frontends/langgraph/compiled-graph.ts';
 import type { CompiledGraph, Kit } from '../../compiler/frontends/langgraph/fields.ts';
 import { langgraphContract, langgraphHub, langgraphNode } from '../../runtime/agent/langgraph.ts';
@@ -28,13 +28,9 @@ export async function deployGraph(given: GraphDeployment): Promise<Deployed & { 
   const apart = { 'one unit': [[hub, ...nodes]], 'a unit per node': [[hub], ...nodes.map((node) => [node])], 'all nodes in one other unit': [[hub], nodes] };
   const groups = typeof given.layout === 'string' ? apart[given.layout] : [...given.layout(nodes)].map((group, index) => (index === 0 ? [hub, ...group] : group));
   const units = Object.fromEntries(groups.map((group, index) => [index === 0 ? '' : `unit${index}`, group]));
-  const back = graph.store === undefined ? [] : [langgraphContract(hub)];
   const parts: Implementation[] = [
     langgraphHub(hub, graph, kit, { units }),
-    ...nodes.map((node) => {
-      const part = langgraphNode(node, hub, make(), kit);
-      return { ...part, options: { ...part.options, calls: back as readonly AgentRef[] } };
-    }),
+    ...nodes.map((node) => langgraphNode(node, hub, make(), kit)),
   ];
   const { protocol, replicas, deadlineMs } = given;
   const deployed = await deploy({

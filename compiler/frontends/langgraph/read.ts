@@ -44,7 +44,7 @@ function readGraph(request: ReadRequest): ReadResult {
   const hub = hubName(graph, name);
   const nodes = placeableNodes(graph);
   const secrets = [...Object.keys(manifest?.environment ?? {})].sort();
-  const agents = [hubAgent(graph, hub, exportName, secrets, source), ...nodes.map((node) => nodeAgent(node, secrets, models, source))];
+  const agents = [hubAgent(graph, hub, exportName, secrets, models, source), ...nodes.map((node) => nodeAgent(node, secrets, models, source))];
   const calls = nodes.flatMap(({ component }) => [
     { from: hub, to: component, patterns: ['request', 'stream'] as const },
     // Operations on the store, which is the hub's.
@@ -92,7 +92,8 @@ const plain = {
   blackboards: [],
 } as const;
 
-function hubAgent(graph: CompiledGraph, name: string, exportName: string, secrets: readonly string[], source: SourceRef): Agent {
+function hubAgent(graph: CompiledGraph, name: string, exportName: string, secrets: readonly string[], models: readonly string[], source: SourceRef): Agent {
+  const [model] = models;
   return {
     ...plain,
     name,
@@ -101,6 +102,8 @@ function hubAgent(graph: CompiledGraph, name: string, exportName: string, secret
     // A second try of a run that left a checkpoint is another run.
     effect: remembers(graph) ? 'sideEffect' : 'idempotent',
     ...(remembers(graph) ? { sticky: true } : {}),
+    // Conditional edges run in the loop's process, and some ask a model.
+    ...(model === undefined ? {} : { model }),
     domains: [],
     secrets,
     source,

@@ -16,6 +16,7 @@ import type { LiveCall, LiveReply } from './call-node.ts';
 import type { Packer } from './envelope.ts';
 import { hold, isHeld, take } from './handover.ts';
 import { failureDetails, failureOf, type NodeCall, type NodeReply } from './messages.ts';
+import type { ModelEnvironment } from './model-environment.ts';
 import { runSegment } from './run-segment.ts';
 import { hubStore } from './store.ts';
 import { chunkSender, modelReporter } from './streams.ts';
@@ -28,9 +29,12 @@ export interface NodeParts {
 }
 
 /** One node as an agent: gets its input, returns what it returned, whether the hub is in this process or in another. */
-export function nodeHandler(parts: NodeParts, runtime: () => Runtime): AgentHandler {
+export function nodeHandler(parts: NodeParts, runtime: () => Runtime, models?: ModelEnvironment): AgentHandler {
   const savers = new InnerSavers(parts.kit);
-  return async (body, turn) => (isHeld(body) ? runLive(parts, take(body)) : runCall(parts, savers, runtime(), body as NodeCall, turn));
+  return async (body, turn) => {
+    models?.attach(runtime());
+    return isHeld(body) ? runLive(parts, take(body)) : runCall(parts, savers, runtime(), body as NodeCall, turn);
+  };
 }
 
 /** What the node runs. The builder keeps it when a hub in this process has put calls in its place. */
