@@ -83,8 +83,9 @@ export function langgraphContract(version: Version): void {
       expect(first?.body).toMatchObject({ code: 'inputRequired', component: 'app', details: { component: 'app', prompt: { question: 'publish?', seen: 1 } } });
       expect(second?.body).toMatchObject({ code: 'inputRequired', details: { prompt: { question: 'really?', first: 'yes' } } });
       expect(third?.body).toMatchObject({ log: ['draft news', 'yes/sure', 'published'] });
-      const { details } = first?.body as { details: { id: string } };
-      expect(details.id).toMatch(/^app:[0-9a-f]{32}$/);
+      const ids = [first, second].map((answer) => (answer?.body as { details: { id: string } }).details.id);
+      expect(ids[0]).toMatch(/^app:[0-9a-f]{32}\.0\.[0-9a-f]{8}$/);
+      expect(ids[1]).toMatch(new RegExp(`^${ids[0]?.slice(0, 36)}\\.1\\.`));
       // The thread is the session: its state is there for the next request, and for no other session.
       expect(JSON.stringify((await app.ask({ command: { resume: 'x' } }, session('other'))).body)).not.toContain('news');
     });
@@ -96,11 +97,11 @@ export function langgraphContract(version: Version): void {
         (await call({ topic: 'x' }, 'pair', resume).catch((error) => error)) as Paused;
       const first = await asked();
       expect(first).toMatchObject({ code: 'inputRequired' });
-      const second = await asked({ [first.value.details.id]: 'A', 'other-agent:1': 'not mine' });
+      const second = await asked({ [first.value.details.id]: 'A', 'other-agent.1f.1': 'not mine' });
       expect(second).toMatchObject({ code: 'inputRequired' });
       expect(second.value.details.id).not.toBe(first.value.details.id);
       const [before, after] = [first.value.details.prompt, second.value.details.prompt].map((prompt) => String(prompt).replace('?', ''));
-      const done = (await asked({ [second.value.details.id]: 'B' })) as unknown as { log: string[] };
+      const done = (await asked({ [first.value.details.id]: 'A', [second.value.details.id]: 'B' })) as unknown as { log: string[] };
       expect(done.log).toEqual(expect.arrayContaining([`${before} A`, `${after} B`]));
       expect(await asked({ [first.value.details.id]: 'late' })).toMatchObject({ code: 'invalid' });
     });
@@ -108,9 +109,9 @@ export function langgraphContract(version: Version): void {
     it('stops at breakpoints', async () => {
       const app = await start(() => graphs.breakpoint(version), where);
       const call = await directCall(app, where.protocol);
-      const paused = await call({ topic: 'x' }, 'b').catch((error) => error);
-      expect(paused).toMatchObject({ code: 'inputRequired', value: { details: { id: 'app:breakpoint', prompt: { breakpoint: ['leap'] } } } });
-      expect(await call(null, 'b', { 'app:breakpoint': true })).toMatchObject({ log: ['look', 'leap'] });
+      const paused = (await call({ topic: 'x' }, 'b').catch((error) => error)) as Paused;
+      expect(paused).toMatchObject({ code: 'inputRequired', value: { details: { prompt: { breakpoint: ['leap'] } } } });
+      expect(await call({ topic: 'x' }, 'b', { [paused.value.details.id]: true })).toMatchObject({ log: ['look', 'leap'] });
     });
 
     it('lets the graph’s own retry policy see a node’s errors', async () => {

@@ -30,8 +30,9 @@ export interface CompiledGraph {
 }
 
 export interface StateSnapshot {
+  readonly config?: RunConfig;
   readonly next: readonly string[];
-  readonly tasks: readonly { readonly interrupts?: readonly GraphInterruptValue[] }[];
+  readonly tasks: readonly { readonly id: string; readonly interrupts?: readonly GraphInterruptValue[] }[];
 }
 
 export interface GraphInterruptValue {
@@ -94,6 +95,8 @@ export interface Invocable {
 
 export interface Checkpointer {
   readonly serde?: Serde;
+  /** The last checkpoint of a thread, with what its unfinished tasks wrote: `[task, key, value]`. */
+  getTuple?(config: RunConfig): Promise<{ readonly pendingWrites?: readonly (readonly [string, string, unknown])[] } | undefined>;
 }
 
 /** How a checkpointer writes values: LangChain messages come back as what they were. */
