@@ -118,6 +118,8 @@ export type SkeletonCall =
       readonly pattern: 'request' | 'stream' | 'send' | 'publish';
       readonly requestBytes: number;
       readonly responseBytes: number;
+      /** Wrapping of a graph's state for another process, on both sides: paid where the hop leaves its process, and not otherwise. */
+      readonly wrapMs?: number;
       readonly visit: SkeletonVisit;
     }
   | {

@@ -48,6 +48,7 @@ export const attr = {
   // LangGraph's own names of these facts, on the hop to a node
   graphNode: 'langgraph.node', // ids from the outermost graph down, joined by /
   graphStep: 'langgraph.step', // superstep of the node's graph
+  packMs: 'dmas.graph.pack_ms', // on a turn: wrapping and unwrapping of state that went to or came from another process
   graphTriggers: 'langgraph.triggers', // channels that called for it
   outcome: 'dmas.ingress.outcome', // ok or a CallErrorCode
   paused: 'dmas.paused', // id of the question to a person that ended the span; its status stays unset

@@ -5,6 +5,8 @@ export interface CompiledEdge {
   readonly from: number;
   readonly to: number;
   readonly channel: string;
+  /** Mean wrapping of state per call that leaves its process, both sides; it counts as computing. Absent where there is none. */
+  readonly wrapMs?: number;
   /**
    * A step of a hub's graph that runs in the same call as the step before, `from` the same hub, where both are in one other
    * unit (see `Hub.segments`): the component of that step, and the share of the edge's bytes that then still travel, the
@@ -70,7 +72,7 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
   };
   const classes: string[] = [];
   const models: string[] = [];
-  const edges: (CompiledEdge & { sizeKb: number; replyKb: number })[] = [];
+  const edges: (CompiledEdge & { sizeKb: number; replyKb: number; wrappedMs: number; calls: number })[] = [];
   const edgeIndex = new Map<string, number>();
   const channelOf = channelFinder(workflow);
   const indexIn = (list: string[], name: string) => (list.includes(name) ? list.indexOf(name) : list.push(name) - 1);
@@ -97,13 +99,24 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
     const known = edgeIndex.get(key) ?? edges.length;
     if (known === edges.length) {
       const follows = after === undefined ? {} : { follows: { component: componentIndex(after), replyShare: 0 } };
-      edges.push({ from: componentIndex(from), to: componentIndex(to), channel, ...follows, sizeKb: 0, replyKb: 0 });
+      edges.push({
+        from: componentIndex(from),
+        to: componentIndex(to),
+        channel,
+        ...follows,
+        sizeKb: 0,
+        replyKb: 0,
+        wrappedMs: 0,
+        calls: 0,
+      });
       edgeIndex.set(key, known);
     }
     const edge = edges[known];
     if (edge) {
       edge.sizeKb += (call.requestBytes + call.responseBytes) / 1024;
       edge.replyKb += call.responseBytes / 1024;
+      edge.wrappedMs += call.wrapMs ?? 0;
+      edge.calls += 1;
     }
     return known;
   };
@@ -168,9 +181,11 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
     components,
     classes: distinctClasses(profile.skeletons, classes),
     models,
-    edges: edges.map(({ sizeKb, replyKb, follows, ...edge }) =>
-      follows === undefined ? edge : { ...edge, follows: { ...follows, replyShare: sizeKb > 0 ? replyKb / sizeKb : 0 } },
-    ),
+    edges: edges.map(({ sizeKb, replyKb, wrappedMs, calls: n, follows, ...edge }) => ({
+      ...edge,
+      ...(wrappedMs > 0 ? { wrapMs: wrappedMs / n } : {}),
+      ...(follows === undefined ? {} : { follows: { ...follows, replyShare: sizeKb > 0 ? replyKb / sizeKb : 0 } }),
+    })),
     external: Uint8Array.from(components, (name) => (component.get(name)?.mobility === 'external' ? 1 : 0)),
     concurrency: Int32Array.from(components, (name) => component.get(name)?.concurrency ?? 0x7fffffff),
     entry: first ? componentIndex(first.root.component) : -1,

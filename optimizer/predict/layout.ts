@@ -43,12 +43,15 @@ export function numericLayout(
 export function hopOf(edge: CompiledEdge, unitOf: Int32Array, priceOf: () => HopPrice): HopPrice | null {
   if (!crosses(unitOf, edge.from, edge.to)) return null;
   const price = priceOf();
-  if (edge.follows === undefined) return price;
-  const before = unitOf[edge.follows.component];
-  if (before !== unitOf[edge.to] && before !== undecided) return price;
-  const { latencyPerKbMs, cpuPerKbMs } = price;
-  const { replyShare } = edge.follows;
-  return { latencyFixedMs: 0, cpuFixedMs: 0, latencyPerKbMs: latencyPerKbMs * replyShare, cpuPerKbMs: cpuPerKbMs * replyShare };
+  const { follows, wrapMs = 0 } = edge;
+  const { latencyFixedMs, latencyPerKbMs, cpuFixedMs, cpuPerKbMs } = price;
+  const before = follows === undefined ? undefined : unitOf[follows.component];
+  if (follows === undefined || (before !== unitOf[edge.to] && before !== undecided)) {
+    return wrapMs === 0 ? price : { latencyFixedMs: latencyFixedMs + wrapMs, latencyPerKbMs, cpuFixedMs: cpuFixedMs + wrapMs, cpuPerKbMs };
+  }
+  const { replyShare } = follows;
+  const reply = wrapMs * replyShare;
+  return { latencyFixedMs: reply, cpuFixedMs: reply, latencyPerKbMs: latencyPerKbMs * replyShare, cpuPerKbMs: cpuPerKbMs * replyShare };
 }
 
 export const crosses = (unitOf: Int32Array, from: number, to: number): boolean =>

@@ -61,17 +61,31 @@ export function visitSkeleton(visit: Visit, ownTime: OwnTime, calls = inTurn(vis
   const afterMs = Math.max(0, visit.endMs - cursor);
   if (afterMs + staggerMs > 0 || (raw.length === 0 && visit.turn)) raw.push({ selfMs: afterMs, staggerMs, calls: [] });
 
-  const { selfMs, cpuMs } = ownTime(visit);
+  const own = ownTime(visit);
+  // Wrapping belongs to the hops (`wrapMs`).
+  const wrapMs = amount(visit.turn, attr.packMs);
+  const selfMs = Math.max(0, own.selfMs - wrapMs);
+  const cpuMs = Math.max(0, own.cpuMs - wrapMs);
   const wallMs = raw.reduce((sum, phase) => sum + phase.selfMs, 0);
   const phases = raw.map((phase) => {
     const share = wallMs > 0 ? phase.selfMs / wallMs : 1 / raw.length;
     return {
       selfMs: selfMs * share + phase.staggerMs,
       cpuMs: cpuMs * share,
-      calls: phase.calls.map((call) => callSkeleton(call, ownTime)),
+      calls: phase.calls.map((call) => callSkeleton(call, ownTime, wrapShare(visit, call))),
     };
   });
   return { component: visit.component, phases };
+}
+
+/** A graph's hub wraps state for all its nodes elsewhere: of the time that took, a call's part goes by its bytes. */
+function wrapShare(visit: Visit, call: VisitCall): number {
+  const wrapMs = amount(visit.turn, attr.packMs);
+  if (wrapMs === 0 || call.kind !== 'component' || !(attr.graphNode in call.node.span.attributes)) return 0;
+  const bytesOf = ({ node }: VisitCall) =>
+    attr.graphNode in node.span.attributes ? amount(node, attr.requestBytes) + amount(node, attr.responseBytes) : 0;
+  const all = visit.calls.reduce((sum, each) => sum + bytesOf(each), 0);
+  return all > 0 ? (wrapMs * bytesOf(call)) / all : 0;
 }
 
 /** Calls in order of start, cut where nothing is under way. One-way messages are under way until accepted. */
@@ -111,8 +125,8 @@ function inTurn(component: string, calls: readonly VisitCall[]): readonly OwnCal
 const isMadeBy = ({ node }: VisitCall, component: string, inside: string): boolean =>
   component !== inside && label(node, attr.from) === component;
 
-function callSkeleton(call: OwnCall, ownTime: OwnTime): SkeletonCall {
-  if (call.kind === 'component') return componentCall(call.visit, ownTime, call.calls);
+function callSkeleton(call: OwnCall, ownTime: OwnTime, wrapMs: number): SkeletonCall {
+  if (call.kind === 'component') return componentCall(call.visit, ownTime, call.calls, wrapMs);
   const { node } = call;
   return {
     kind: 'model',
@@ -124,12 +138,15 @@ function callSkeleton(call: OwnCall, ownTime: OwnTime): SkeletonCall {
   };
 }
 
-function componentCall(visit: Visit, ownTime: OwnTime, calls?: readonly VisitCall[]): SkeletonCall {
+function componentCall(visit: Visit, ownTime: OwnTime, calls?: readonly VisitCall[], callerWrapMs = 0): SkeletonCall {
+  const isNode = attr.graphNode in visit.call.span.attributes;
+  const wrapMs = callerWrapMs + (isNode ? amount(visit.turn, attr.packMs) : 0);
   return {
     kind: 'component',
     pattern: patternOf(visit.call),
     requestBytes: amount(visit.call, attr.requestBytes),
     responseBytes: amount(visit.call, attr.responseBytes),
+    ...(wrapMs > 0 ? { wrapMs } : {}),
     visit: visitSkeleton(visit, ownTime, calls),
   };
 }

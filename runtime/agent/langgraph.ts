@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import { agent, codeAgent } from '../../compiler/api/index.ts';
 import { CallError } from '../../compiler/contracts/call-errors.ts';
-import { graphsIn, type PlaceableNode, pathOfNamespace, placeableNodes, segmentPairs } from '../../compiler/frontends/langgraph/compiled-graph.ts';
+import {
+  graphsIn,
+  type PlaceableNode,
+  pathOfNamespace,
+  placeableNodes,
+  segmentPairs,
+} from '../../compiler/frontends/langgraph/compiled-graph.ts';
 import {
   type CompiledGraph,
   type Kit,
@@ -17,9 +23,9 @@ import { packerOf } from './langgraph/envelope.ts';
 import { hubHandler } from './langgraph/hub.ts';
 import { errorOf } from './langgraph/messages.ts';
 import type { ModelEnvironment } from './langgraph/model-environment.ts';
-import { nodeHandler } from './langgraph/run-node.ts';
 import { type Run, runOf } from './langgraph/run.ts';
-import { interceptTasks, readyKey, segmentLimit, stateBefore, stepOf, Supersteps } from './langgraph/segments.ts';
+import { nodeHandler } from './langgraph/run-node.ts';
+import { interceptTasks, readyKey, Supersteps, segmentLimit, stateBefore, stepOf } from './langgraph/segments.ts';
 import { answerStore } from './langgraph/store.ts';
 
 export interface HubPlacement {
@@ -37,21 +43,29 @@ const concurrency = 64;
  *
  * Takes over `graph`, which must not be invoked by anyone else afterwards.
  */
-export function langgraphHub(name: string, graph: CompiledGraph, kit: Kit, { units }: HubPlacement, models?: ModelEnvironment): InsideAgent {
+export function langgraphHub(
+  name: string,
+  graph: CompiledGraph,
+  kit: Kit,
+  { units }: HubPlacement,
+  models?: ModelEnvironment,
+): InsideAgent {
   const missing = missingFields(graph);
-  if (missing.length > 0) throw new TypeError(`the graph ${name} has no ${missing.join(', ')}: supported is @langchain/langgraph ${supportedVersions}`);
+  if (missing.length > 0)
+    throw new TypeError(`the graph ${name} has no ${missing.join(', ')}: supported is @langchain/langgraph ${supportedVersions}`);
   const packer = packerOf(graph, kit);
   const nodes = placeableNodes(graph);
-  const parts: CallParts = { hub: name, kit, packer, local: new Set(units[''] ?? []) };
+  const parts: CallParts = { hub: name, kit, local: new Set(units[''] ?? []) };
   const byPath = new Map(nodes.map((node) => [node.path.join('/'), node]));
-  const placedAt = (config: RunConfig | undefined) => byPath.get(pathOfNamespace(String(config?.configurable?.checkpoint_ns ?? '')).join('/'));
+  const placedAt = (config: RunConfig | undefined) =>
+    byPath.get(pathOfNamespace(String(config?.configurable?.checkpoint_ns ?? '')).join('/'));
   for (const { graph: each } of graphsIn(graph)) takeOver(parts, each, placedAt, units);
   const calls = nodes.map((node) => langgraphContract(node.component));
   const hub = codeAgent(langgraphContract(name), async () => undefined, { calls, concurrency });
   return {
     ...hub,
     inside: (runtime) => {
-      const handle = hubHandler({ name, graph, kit }, runtime);
+      const handle = hubHandler({ name, graph, kit, packer }, runtime);
       return async (body, turn) => {
         models?.attach(runtime());
         return (await answerStore(graph, packer, body, turn)) ?? handle(body, turn);
@@ -68,7 +82,10 @@ export function langgraphNode(name: string, hub: string, graph: CompiledGraph, k
   const parts = { hub, node, kit, packer: packerOf(graph, kit) };
   // Operations on the store go back to the hub.
   const calls = graph.store === undefined ? [] : [langgraphContract(hub)];
-  return { ...codeAgent(langgraphContract(name), async () => undefined, { concurrency, calls }), inside: (runtime) => nodeHandler(parts, runtime, models) };
+  return {
+    ...codeAgent(langgraphContract(name), async () => undefined, { concurrency, calls }),
+    inside: (runtime) => nodeHandler(parts, runtime, models),
+  };
 }
 
 /** What others need to know of a hub or a node: its name. Its input and output are the graph's own business. */
@@ -104,7 +121,9 @@ function takeOver(
       const placed = placedAt(config);
       if (run === undefined || placed === undefined || parts.local.has(placed.component)) return null;
       const unit = Object.values(units).find((components) => components.includes(placed.component)) ?? [];
-      const siblings = placeableNodes(graph, placed.path.slice(0, -1)).filter((other) => unit.includes(other.component)).map((other) => other.id);
+      const siblings = placeableNodes(graph, placed.path.slice(0, -1))
+        .filter((other) => unit.includes(other.component))
+        .map((other) => other.id);
       return viaSegment(parts, run, placed, config, siblings, together, alone);
     });
   }
@@ -137,15 +156,16 @@ async function viaSegment(
   if (limit < 2 || answers || !pulled || !alone() || !together.some((id) => siblings.includes(id))) return null;
   const state = stateBefore(node.graph, config);
   if (state === undefined) return null;
-  const segment = { state: await parts.packer.pack(state, 'state of the graph'), nodes: siblings, limit };
+  const segment = { state: await run.packer.pack(state, 'state of the graph'), nodes: siblings, limit };
   const reply = await callSegment(parts, run, node, segment, config);
-  if (reply.kind !== 'segment') return { result: await settle(parts, config, reply) };
+  if (reply.kind !== 'segment') return { result: await settle(parts, run, config, reply) };
   const [first, ...later] = reply.steps;
-  if (first === undefined || 'failed' in first) throw new CallError({ code: 'failed', message: `node ${node.id} answered without its own step` });
+  if (first === undefined || 'failed' in first)
+    throw new CallError({ code: 'failed', message: `node ${node.id} answered without its own step` });
   for (const [index, each] of later.entries()) {
-    const done = 'failed' in each ? each : { writes: (await parts.packer.unpack(each.writes)) as unknown[] };
+    const done = 'failed' in each ? each : { writes: (await run.packer.unpack(each.writes)) as unknown[] };
     run.ready.set(readyKey(above, each.node, step + 1 + index), done);
   }
-  send((await parts.packer.unpack(first.writes)) as unknown[]);
+  send((await run.packer.unpack(first.writes)) as unknown[]);
   return { result: undefined };
 }

@@ -86,12 +86,19 @@ export class Models {
     const bindings = [...this.#bindings.values()];
     const binding = bindings.find(({ name, model }) => name === asked || model.model === asked) ?? bindings[0];
     const server = lessBusyOfTwo(binding?.servers ?? []);
-    if (binding === undefined || server === undefined) throw new CallError({ code: 'unavailable', message: `no server of model ${asked} is known` });
+    if (binding === undefined || server === undefined)
+      throw new CallError({ code: 'unavailable', message: `no server of model ${asked} is known` });
     const { model } = binding;
     const key = model.secret === undefined ? undefined : process.env[model.secret];
     server.outstanding++;
     try {
-      return await work({ url: server.url, ...(key === undefined ? {} : { key }), name: binding.name, wireName: model.model, attributes: modelAttributes(binding) });
+      return await work({
+        url: server.url,
+        ...(key === undefined ? {} : { key }),
+        name: binding.name,
+        wireName: model.model,
+        attributes: modelAttributes(binding),
+      });
     } finally {
       server.outstanding--;
     }

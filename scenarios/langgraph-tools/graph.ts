@@ -5,15 +5,17 @@ import { ToolNode, toolsCondition } from '@langchain/langgraph/prebuilt';
 import { z } from 'zod';
 import { OpenAiChat } from './model.ts';
 
-const stock = tool(
-  async ({ part }) => JSON.stringify({ part, pieces: (part.length * 37) % 120 }),
-  { name: 'stock', description: 'How many pieces of a part are in the warehouse', schema: z.object({ part: z.string() }) },
-);
+const stock = tool(async ({ part }) => JSON.stringify({ part, pieces: (part.length * 37) % 120 }), {
+  name: 'stock',
+  description: 'How many pieces of a part are in the warehouse',
+  schema: z.object({ part: z.string() }),
+});
 
-const delivery = tool(
-  async ({ city }) => JSON.stringify({ city, days: 1 + (city.length % 5) }),
-  { name: 'delivery', description: 'Days until a parcel is in a city', schema: z.object({ city: z.string() }) },
-);
+const delivery = tool(async ({ city }) => JSON.stringify({ city, days: 1 + (city.length % 5) }), {
+  name: 'delivery',
+  description: 'Days until a parcel is in a city',
+  schema: z.object({ city: z.string() }),
+});
 
 const tools = [stock, delivery];
 const model = new OpenAiChat('gpt-4o-mini').bindTools(tools);

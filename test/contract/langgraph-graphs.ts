@@ -53,14 +53,22 @@ export function commands({ lib }: Version) {
     rounds: Annotation<number>({ reducer: (now, more) => now + more, default: () => 0 }),
   });
   return new StateGraph(State)
-    .addNode('plan', () => new Command({ update: { log: ['plan'], rounds: 1 }, goto: ['a', 'b', 'c'].map((part) => new Send('work', { part })) }), {
-      ends: ['work'],
-    })
+    .addNode(
+      'plan',
+      () => new Command({ update: { log: ['plan'], rounds: 1 }, goto: ['a', 'b', 'c'].map((part) => new Send('work', { part })) }),
+      {
+        ends: ['work'],
+      },
+    )
     .addNode('work', (raw: { part?: string }) => ({ log: [`work ${JSON.stringify(raw)}`] }))
-    .addNode('judge', (state: typeof State.State) => [
-      { log: ['judged'] },
-      new Command({ goto: state.rounds < 2 ? 'plan' : END, update: { log: [`round ${state.rounds}`] } }),
-    ], { ends: ['plan', END] })
+    .addNode(
+      'judge',
+      (state: typeof State.State) => [
+        { log: ['judged'] },
+        new Command({ goto: state.rounds < 2 ? 'plan' : END, update: { log: [`round ${state.rounds}`] } }),
+      ],
+      { ends: ['plan', END] },
+    )
     .addEdge(START, 'plan')
     .addEdge('work', 'judge')
     .compile();
@@ -188,7 +196,10 @@ export function handled({ lib }: Version) {
       () => {
         throw new RangeError('out of luck');
       },
-      { errorHandler: (_state, { node, error }) => new Command({ goto: 'rescue', update: { log: [`${node}: ${error.name} ${error.message}`] } }) },
+      {
+        errorHandler: (_state, { node, error }) =>
+          new Command({ goto: 'rescue', update: { log: [`${node}: ${error.name} ${error.message}`] } }),
+      },
     )
     .addNode('rescue', () => ({ log: ['rescued'] }))
     .addEdge(START, 'risky')
@@ -226,12 +237,23 @@ export function values({ lib }: Version) {
     kinds: Annotation<string[]>({ reducer: (now, more) => [...now, ...more], default: () => [] }),
   });
   return new StateGraph(State)
-    .addNode('make', () => ({ when: new Date(86_400_000), seen: new Map([['a', 1]]), maybe: { big: 12n, none: undefined, odd: Number.NaN, bytes: new Uint8Array([1, 2]) } }))
+    .addNode('make', () => ({
+      when: new Date(86_400_000),
+      seen: new Map([['a', 1]]),
+      maybe: { big: 12n, none: undefined, odd: Number.NaN, bytes: new Uint8Array([1, 2]) },
+    }))
     .addNode('look', ({ when, seen, maybe }) => {
       const { big, none, odd, bytes } = maybe as { big: bigint; none: undefined; odd: number; bytes: Uint8Array };
       return {
         seen: new Map([['b', seen.get('a') ?? 0]]),
-        kinds: [String(when instanceof Date && when.getTime()), String(seen instanceof Map && seen.size), `${typeof big} ${big}`, typeof none, String(odd), String(bytes instanceof Uint8Array && bytes[1])],
+        kinds: [
+          String(when instanceof Date && when.getTime()),
+          String(seen instanceof Map && seen.size),
+          `${typeof big} ${big}`,
+          typeof none,
+          String(odd),
+          String(bytes instanceof Uint8Array && bytes[1]),
+        ],
       };
     })
     .addEdge(START, 'make')
@@ -251,7 +273,9 @@ export function surroundings({ lib }: Version) {
     .addNode('read', async (_state, config) => {
       const item = await config.store?.get(['notes'], 'topic');
       const found = await config.store?.search(['notes']);
-      return { log: [`${JSON.stringify(item?.value)} ${item?.createdAt instanceof Date} ${found?.length} ${JSON.stringify(config.context)}`] };
+      return {
+        log: [`${JSON.stringify(item?.value)} ${item?.createdAt instanceof Date} ${found?.length} ${JSON.stringify(config.context)}`],
+      };
     })
     .addEdge(START, 'write')
     .addEdge('write', 'read')

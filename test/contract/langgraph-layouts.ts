@@ -25,13 +25,17 @@ export async function deployGraph(given: GraphDeployment): Promise<Deployed & { 
   const graph = make();
   const hub = hubName(graph, 'app');
   const nodes = placeableNodes(graph).map((node) => node.component);
-  const apart = { 'one unit': [[hub, ...nodes]], 'a unit per node': [[hub], ...nodes.map((node) => [node])], 'all nodes in one other unit': [[hub], nodes] };
-  const groups = typeof given.layout === 'string' ? apart[given.layout] : [...given.layout(nodes)].map((group, index) => (index === 0 ? [hub, ...group] : group));
+  const apart = {
+    'one unit': [[hub, ...nodes]],
+    'a unit per node': [[hub], ...nodes.map((node) => [node])],
+    'all nodes in one other unit': [[hub], nodes],
+  };
+  const groups =
+    typeof given.layout === 'string'
+      ? apart[given.layout]
+      : [...given.layout(nodes)].map((group, index) => (index === 0 ? [hub, ...group] : group));
   const units = Object.fromEntries(groups.map((group, index) => [index === 0 ? '' : `unit${index}`, group]));
-  const parts: Implementation[] = [
-    langgraphHub(hub, graph, kit, { units }),
-    ...nodes.map((node) => langgraphNode(node, hub, make(), kit)),
-  ];
+  const parts: Implementation[] = [langgraphHub(hub, graph, kit, { units }), ...nodes.map((node) => langgraphNode(node, hub, make(), kit))];
   const { protocol, replicas, deadlineMs } = given;
   const deployed = await deploy({
     parts,

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { missingFields, type CompiledGraph } from '../../compiler/frontends/langgraph/fields.ts';
+import { type CompiledGraph, missingFields } from '../../compiler/frontends/langgraph/fields.ts';
 import { grpc } from '../../runtime/protocols/grpc.ts';
 import { httpJson } from '../../runtime/protocols/http-json.ts';
 import type { Deployed } from '../runtime/agent/harness.ts';
-import * as graphs from './langgraph-graphs.ts';
 import type { Version } from './langgraph-graphs.ts';
-import { deployGraph, hopsOf, type GraphDeployment, layouts } from './langgraph-layouts.ts';
+import * as graphs from './langgraph-graphs.ts';
+import { deployGraph, type GraphDeployment, hopsOf, layouts } from './langgraph-layouts.ts';
 
 const places = layouts.flatMap((layout) =>
   (layout === 'one unit' ? [httpJson] : [httpJson, grpc]).map((protocol) => [`${layout}, ${protocol.id}`, { layout, protocol }] as const),
@@ -52,7 +52,9 @@ export function langgraphContract(version: Version): void {
       const { status, body } = await app.ask(input);
       expect(status).toBe(200);
       const { messages } = body as { messages: { type: string; content: string; tool_calls?: object[] }[] };
-      expect(messages.map(({ type, content }) => [type, content])).toEqual(own.messages.map((message) => [message.getType(), message.content]));
+      expect(messages.map(({ type, content }) => [type, content])).toEqual(
+        own.messages.map((message) => [message.getType(), message.content]),
+      );
       expect(messages[1]?.tool_calls).toEqual([{ id: 'call-0', name: 'add', args: { a: 0, b: 1 } }]);
     });
 
@@ -80,10 +82,14 @@ export function langgraphContract(version: Version): void {
         await app.ask({ command: { resume: 'yes' } }, session('s')),
         await app.ask({ command: { resume: 'sure' } }, session('s')),
       ];
-      expect(first?.body).toMatchObject({ code: 'inputRequired', component: 'app', details: { component: 'app', prompt: { question: 'publish?', seen: 1 } } });
+      expect(first?.body).toMatchObject({
+        code: 'inputRequired',
+        component: 'app',
+        details: { component: 'app', prompt: { question: 'publish?', seen: 1 } },
+      });
       expect(second?.body).toMatchObject({ code: 'inputRequired', details: { prompt: { question: 'really?', first: 'yes' } } });
       expect(third?.body).toMatchObject({ log: ['draft news', 'yes/sure', 'published'] });
-      const ids = [first, second].map((answer) => (answer?.body as { details: { id: string } }).details.id);
+      const ids = [first, second].map((answer) => (answer?.body as { details?: { id: string } } | undefined)?.details?.id);
       expect(ids[0]).toMatch(/^app:[0-9a-f]{32}\.0\.[0-9a-f]{8}$/);
       expect(ids[1]).toMatch(new RegExp(`^${ids[0]?.slice(0, 36)}\\.1\\.`));
       // The thread is the session: its state is there for the next request, and for no other session.
@@ -129,7 +135,8 @@ export function langgraphContract(version: Version): void {
     it('streams tokens and custom chunks as they come', async () => {
       const input = { messages: [{ role: 'user', content: 'hi' }] };
       const own: unknown[] = [];
-      for await (const part of await graphs.streaming(version).stream(input as never, { streamMode: ['messages', 'custom', 'updates'] })) own.push(part);
+      for await (const part of await graphs.streaming(version).stream(input as never, { streamMode: ['messages', 'custom', 'updates'] }))
+        own.push(part);
       const app = await start(() => graphs.streaming(version), where);
       const chunks = await streamed(app, { input, stream_mode: ['messages', 'custom', 'updates'] });
       const shapeOf = (mode: unknown, data: unknown) => {
@@ -141,12 +148,16 @@ export function langgraphContract(version: Version): void {
       expect(chunks.slice(0, -1).map((event) => shapeOf(event.chunk?.mode, event.chunk?.data))).toEqual(
         own.map((part) => shapeOf(...(part as [unknown, unknown]))),
       );
-      expect((chunks.at(-1)?.output as { messages: { content: string }[] }).messages.at(-1)?.content).toBe('Hello you');
+      const output = chunks.at(-1)?.output as { messages: { content: string }[] } | undefined;
+      expect(output?.messages.at(-1)?.content).toBe('Hello you');
     });
 
     it('gives nodes the store, the configuration, the context and the thread', async () => {
       const app = await start(() => graphs.surroundings(version), where);
-      const { body } = await app.ask({ input: { topic: 't' }, config: { configurable: { user: 'u' } }, context: { tone: 'dry' } }, session('s1'));
+      const { body } = await app.ask(
+        { input: { topic: 't' }, config: { configurable: { user: 'u' } }, context: { tone: 'dry' } },
+        session('s1'),
+      );
       expect(body).toMatchObject({ log: ['thread s1', '{"text":"t","user":"u"} true 1 {"tone":"dry"}'] });
       // Nobody from outside gets at the store.
       expect((await app.ask({ '$dmas-opt:store': { plain: [] } })).body).toMatchObject({ code: 'invalid' });
@@ -223,9 +234,12 @@ export function langgraphContract(version: Version): void {
 
   it('goes on with a pause whichever replica of a node takes it', async () => {
     const app = await start(() => graphs.approval(version), { layout: 'a unit per node', replicas: [1, 2, 2, 2] });
-    for (const id of ['a', 'b', 'c', 'd']) expect((await app.ask({ topic: id }, session(id))).body).toMatchObject({ code: 'inputRequired' });
-    for (const id of ['a', 'b', 'c', 'd']) expect((await app.ask({ command: { resume: 1 } }, session(id))).body).toMatchObject({ code: 'inputRequired' });
-    for (const id of ['a', 'b', 'c', 'd']) expect((await app.ask({ command: { resume: 2 } }, session(id))).body).toMatchObject({ log: [`draft ${id}`, '1/2', 'published'] });
+    for (const id of ['a', 'b', 'c', 'd'])
+      expect((await app.ask({ topic: id }, session(id))).body).toMatchObject({ code: 'inputRequired' });
+    for (const id of ['a', 'b', 'c', 'd'])
+      expect((await app.ask({ command: { resume: 1 } }, session(id))).body).toMatchObject({ code: 'inputRequired' });
+    for (const id of ['a', 'b', 'c', 'd'])
+      expect((await app.ask({ command: { resume: 2 } }, session(id))).body).toMatchObject({ log: [`draft ${id}`, '1/2', 'published'] });
   });
 }
 
@@ -239,7 +253,11 @@ interface Event {
 }
 
 async function streamed(app: Deployed, input: unknown): Promise<Event[]> {
-  const response = await fetch(`${app.urls[0]}/`, { method: 'POST', headers: { accept: 'text/event-stream' }, body: JSON.stringify(input) });
+  const response = await fetch(`${app.urls[0]}/`, {
+    method: 'POST',
+    headers: { accept: 'text/event-stream' },
+    body: JSON.stringify(input),
+  });
   const text = await response.text();
   return text
     .split('\n\n')

@@ -33,7 +33,10 @@ const content = JSON.stringify({ part: 'brake disc', city: 'Oslo' });
 const examples: readonly Example[] = [
   {
     name: 'langgraph-tools',
-    conversations: [talk('a', { messages: [{ role: 'user', content }] }), talk('b', { messages: [{ role: 'user', content: content.replace('Oslo', 'Rome') }] })],
+    conversations: [
+      talk('a', { messages: [{ role: 'user', content }] }),
+      talk('b', { messages: [{ role: 'user', content: content.replace('Oslo', 'Rome') }] }),
+    ],
     says: [/"name":"stock"/, /pieces/, /"type":"tool"/, /brake disc/],
     // Model, tools, model again: one call.
     roundTrips: [1, 1],
@@ -41,7 +44,11 @@ const examples: readonly Example[] = [
   {
     name: 'langgraph-supervisor',
     conversations: [talk('a', { question: 'May we ship batteries?' })],
-    says: [/"answer":"[^"]+/, /"section":"prices".*"section":"costs".*"section":"rules".*"section":"risks".*"section":"deadlines"/, /"rounds":2/],
+    says: [
+      /"answer":"[^"]+/,
+      /"section":"prices".*"section":"costs".*"section":"rules".*"section":"risks".*"section":"deadlines"/,
+      /"rounds":2/,
+    ],
     // The supervisor; five workers that were sent; who collects, each time with whoever comes next.
     roundTrips: [8],
   },
@@ -58,7 +65,10 @@ const examples: readonly Example[] = [
   },
 ];
 
-async function exercise(application: Application, { conversations }: Example): Promise<{ answers: unknown; trips: readonly number[]; work: unknown; text: string }> {
+async function exercise(
+  application: Application,
+  { conversations }: Example,
+): Promise<{ answers: unknown; trips: readonly number[]; work: unknown; text: string }> {
   const answers: Record<string, unknown> = {};
   let text = '';
   await Promise.all(
@@ -74,7 +84,9 @@ async function exercise(application: Application, { conversations }: Example): P
   const traces = await settledTraces(application, ({ breaks, work }) => breaks.length === 0 && Object.keys(work).length === count);
   expect(traces.breaks).toEqual([]);
   const spans = await application.spans();
-  const requestOf = new Map(spans.flatMap((span) => (span.name === 'ingress' ? [[span.traceId, String(span.attributes['dmas.request.id'])] as const] : [])));
+  const requestOf = new Map(
+    spans.flatMap((span) => (span.name === 'ingress' ? [[span.traceId, String(span.attributes['dmas.request.id'])] as const] : [])),
+  );
   const trips = conversations.map(
     (requests) =>
       new Set(

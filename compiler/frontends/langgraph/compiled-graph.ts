@@ -115,7 +115,11 @@ export function segmentPairs(graph: CompiledGraph): readonly (readonly [string, 
     const open = openNodes(graph).includes(id);
     return open ? ids : ids.filter((to) => declared.some((edge) => edge.to === to));
   };
-  return ids.filter(mayLead).flatMap((from) => next(from).filter(mayFollow).map((to) => [from, to] as const));
+  return ids.filter(mayLead).flatMap((from) =>
+    next(from)
+      .filter(mayFollow)
+      .map((to) => [from, to] as const),
+  );
 }
 
 /** Whether any part of the graph pauses or remembers by itself, so that a conversation must stay with one process. */

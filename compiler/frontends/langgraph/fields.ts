@@ -152,7 +152,15 @@ export interface Scratchpad {
 export const writeKey = { resume: '__resume__', interrupt: '__interrupt__', tasks: '__pregel_tasks', branchTo: 'branch:to:' } as const;
 
 /** What the user's own copy of `@langchain/langgraph` gives to a generated entry; two copies know nothing of each other. */
-export const kitExports = ['BaseStore', 'Command', 'GraphInterrupt', 'MemorySaver', 'ParentCommand', 'Send', 'messagesStateReducer'] as const;
+export const kitExports = [
+  'BaseStore',
+  'Command',
+  'GraphInterrupt',
+  'MemorySaver',
+  'ParentCommand',
+  'Send',
+  'messagesStateReducer',
+] as const;
 
 export interface Kit {
   readonly BaseStore: abstract new () => object;

@@ -17,7 +17,9 @@ export interface InstalledLanggraph {
 export async function checkInstalled(folder: string): Promise<InstalledLanggraph | undefined> {
   const version = installedVersion(folder);
   if (version === undefined) return undefined;
-  const missing = await missingIn(folder).catch((error: unknown) => [`a package that can be imported (${error instanceof Error ? error.message : error})`]);
+  const missing = await missingIn(folder).catch((error: unknown) => [
+    `a package that can be imported (${error instanceof Error ? error.message : error})`,
+  ]);
   if (missing.length > 0) return { version, ok: false, says: `${version} lacks ${missing.join(', ')}; supported is ${supportedVersions}` };
   if (isSupported(version)) return { version, ok: true, says: `${version}; graphs can be taken apart` };
   return { version, ok: true, says: `${version} is not among the versions tested (${supportedVersions}), but has all that is used` };
@@ -37,7 +39,15 @@ interface Builder {
   compile(): unknown;
 }
 
-function tinyGraph({ StateGraph, Annotation, START }: { StateGraph: new (state: unknown) => Builder; Annotation: { (): unknown; Root(spec: object): unknown }; START: string }): CompiledGraph {
+function tinyGraph({
+  StateGraph,
+  Annotation,
+  START,
+}: {
+  StateGraph: new (state: unknown) => Builder;
+  Annotation: { (): unknown; Root(spec: object): unknown };
+  START: string;
+}): CompiledGraph {
   const state = Annotation.Root({ value: Annotation() });
   return new StateGraph(state)
     .addNode('a', () => ({}))

@@ -31,8 +31,15 @@ export async function readManifest(file: string, pick: string | undefined): Prom
   const name = pick ?? (names.length === 1 ? names[0] : undefined);
   if (name === undefined || !names.includes(name)) {
     const guess = pick === undefined ? undefined : didYouMean(pick, names);
-    const message = pick === undefined ? 'langgraph.json names several graphs; pick one with langgraph.json#name' : `langgraph.json has no graph "${pick}"`;
-    return problem(message, { allowed: names, ...(guess === undefined ? {} : { didYouMean: guess }), at: placeOf(file, text, pick ?? 'graphs') });
+    const message =
+      pick === undefined
+        ? 'langgraph.json names several graphs; pick one with langgraph.json#name'
+        : `langgraph.json has no graph "${pick}"`;
+    return problem(message, {
+      allowed: names,
+      ...(guess === undefined ? {} : { didYouMean: guess }),
+      at: placeOf(file, text, pick ?? 'graphs'),
+    });
   }
   const entry = (graphs as { readonly [graph: string]: unknown })[name];
   const path = typeof entry === 'object' && entry !== null && 'path' in entry ? entry.path : entry;
@@ -42,10 +49,14 @@ export async function readManifest(file: string, pick: string | undefined): Prom
   const target = resolve(dirname(file), module);
   if (!existsSync(target)) return problem(`graph "${name}" of langgraph.json: ${module} does not exist`, { at });
   if (/\.py$/.test(module)) {
-    return problem(`graph "${name}" of langgraph.json is written in Python`, { at, fix: 'run it as an agent that runs elsewhere (see docs)' });
+    return problem(`graph "${name}" of langgraph.json is written in Python`, {
+      at,
+      fix: 'run it as an agent that runs elsewhere (see docs)',
+    });
   }
   const variables = await variablesOf(env, dirname(file));
-  if (variables === undefined) return problem(`the file of variables ${String(env)} of langgraph.json does not exist`, { at: placeOf(file, text, 'env') });
+  if (variables === undefined)
+    return problem(`the file of variables ${String(env)} of langgraph.json does not exist`, { at: placeOf(file, text, 'env') });
   return { manifest: { file: target, exportName, name, environment: variables }, problems: [] };
 }
 

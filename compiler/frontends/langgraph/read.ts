@@ -4,7 +4,17 @@ import { checkWorkflow } from '../../passes/check.ts';
 import type { Draft } from '../../passes/draft.ts';
 import type { Frontend, ReadRequest, ReadResult } from '../frontend.ts';
 import { placeOfExport, placeOfName } from '../source/exports.ts';
-import { componentName, declaredEdges, graphsIn, hubName, openNodes, type PlaceableNode, placeableNodes, remembers, segmentPairs } from './compiled-graph.ts';
+import {
+  componentName,
+  declaredEdges,
+  graphsIn,
+  hubName,
+  openNodes,
+  type PlaceableNode,
+  placeableNodes,
+  remembers,
+  segmentPairs,
+} from './compiled-graph.ts';
 import { type CompiledGraph, isCompiledGraph, isPregel, isSupported, missingFields, supportedVersions } from './fields.ts';
 import { readManifest } from './manifest.ts';
 import { installedVersion } from './version.ts';
@@ -44,7 +54,10 @@ function readGraph(request: ReadRequest): ReadResult {
   const hub = hubName(graph, name);
   const nodes = placeableNodes(graph);
   const secrets = [...Object.keys(manifest?.environment ?? {})].sort();
-  const agents = [hubAgent(graph, hub, exportName, secrets, models, source), ...nodes.map((node) => nodeAgent(node, secrets, models, source))];
+  const agents = [
+    hubAgent(graph, hub, exportName, secrets, models, source),
+    ...nodes.map((node) => nodeAgent(node, secrets, models, source)),
+  ];
   const calls = nodes.flatMap(({ component }) => [
     { from: hub, to: component, patterns: ['request', 'stream'] as const },
     // Operations on the store, which is the hub's.
@@ -92,7 +105,14 @@ const plain = {
   blackboards: [],
 } as const;
 
-function hubAgent(graph: CompiledGraph, name: string, exportName: string, secrets: readonly string[], models: readonly string[], source: SourceRef): Agent {
+function hubAgent(
+  graph: CompiledGraph,
+  name: string,
+  exportName: string,
+  secrets: readonly string[],
+  models: readonly string[],
+  source: SourceRef,
+): Agent {
   const [model] = models;
   return {
     ...plain,
@@ -110,9 +130,16 @@ function hubAgent(graph: CompiledGraph, name: string, exportName: string, secret
   };
 }
 
-function nodeAgent({ graph, id, component, path }: PlaceableNode, secrets: readonly string[], models: readonly string[], source: SourceRef): Agent {
+function nodeAgent(
+  { graph, id, component, path }: PlaceableNode,
+  secrets: readonly string[],
+  models: readonly string[],
+  source: SourceRef,
+): Agent {
   const { effect, domains, secrets: own, model } = graph.builder.nodes[id]?.metadata ?? {};
-  const to = declaredEdges(graph).filter((edge) => edge.from.includes(id)).map((edge) => (edge.to === '__end__' ? 'the end' : edge.to));
+  const to = declaredEdges(graph)
+    .filter((edge) => edge.from.includes(id))
+    .map((edge) => (edge.to === '__end__' ? 'the end' : edge.to));
   const known = [...new Set(to)].join(' or ') || 'nothing declared';
   // LangGraph nodes reach models by themselves, through the names of the environment; which one of several a node says.
   const asked = models.find((candidate) => candidate === model) ?? models[0];
@@ -136,7 +163,8 @@ const strings = (value: unknown): readonly string[] => (Array.isArray(value) ? v
 /** What the graph and its sub-graphs declare, in component names. A node that is a sub-graph stands for its nodes' loop. */
 function hubOf(graph: CompiledGraph, agent: string): Hub {
   const all = graphsIn(graph);
-  const named = (path: readonly string[]) => (id: string) => (id === '__end__' || id === '__start__' ? end(id) : componentName([...path, id].join('-')));
+  const named = (path: readonly string[]) => (id: string) =>
+    id === '__end__' || id === '__start__' ? end(id) : componentName([...path, id].join('-'));
   return {
     agent,
     edges: all.flatMap(({ graph: each, path }) =>

@@ -24,7 +24,6 @@ import { chunkReceiver } from './streams.ts';
 export interface CallParts {
   readonly hub: string;
   readonly kit: Kit;
-  readonly packer: Packer;
   /** Components that run in this process. */
   readonly local: ReadonlySet<string>;
 }
@@ -41,13 +40,19 @@ export type LiveReply = { readonly result: unknown } | { readonly thrown: unknow
 /** Runs a node where it is: what stands in the place of its code in the hub. */
 export async function callNode(parts: CallParts, run: Run, node: PlaceableNode, input: unknown, config: RunConfig): Promise<unknown> {
   if (parts.local.has(node.component)) return callHere(parts, run, node, { input, config });
-  const body = await bodyOf(parts, run, node, config, { input: await parts.packer.pack(input, `input of node ${node.id}`) });
-  return settle(parts, config, await send(parts, run, node, body, config));
+  const body = await bodyOf(run, node, config, { input: await run.packer.pack(input, `input of node ${node.id}`) });
+  return settle(parts, run, config, await send(parts, run, node, body, config));
 }
 
 /** Runs a node and those that may follow it in its unit. @returns the steps that ran */
-export async function callSegment(parts: CallParts, run: Run, node: PlaceableNode, segment: SegmentCall, config: RunConfig): Promise<NodeReply> {
-  return send(parts, run, node, await bodyOf(parts, run, node, config, { segment }), config);
+export async function callSegment(
+  parts: CallParts,
+  run: Run,
+  node: PlaceableNode,
+  segment: SegmentCall,
+  config: RunConfig,
+): Promise<NodeReply> {
+  return send(parts, run, node, await bodyOf(run, node, config, { segment }), config);
 }
 
 async function callHere(parts: CallParts, run: Run, node: PlaceableNode, live: LiveCall): Promise<unknown> {
@@ -70,7 +75,7 @@ async function send(parts: CallParts, run: Run, node: PlaceableNode, body: NodeC
   const giveUp = () => own.abort(new CallError({ code: 'cancelled', message: `the graph waits no more for node ${node.id}` }));
   config.signal?.addEventListener('abort', giveUp, { once: true });
   if (config.signal?.aborted) giveUp();
-  const receiver = chunkReceiver(config, parts.packer);
+  const receiver = chunkReceiver(config, run.packer);
   const plain = deliveryOf(parts, run, node, body, config);
   const streams = body.wants.length > 0;
   const delivery: Delivery = {
@@ -109,13 +114,8 @@ function deliveryOf({ hub }: CallParts, run: Run, node: PlaceableNode, body: unk
   };
 }
 
-async function bodyOf(
-  { packer }: CallParts,
-  run: Run,
-  node: PlaceableNode,
-  config: RunConfig,
-  what: Pick<NodeCall, 'input' | 'segment'>,
-): Promise<NodeCall> {
+async function bodyOf(run: Run, node: PlaceableNode, config: RunConfig, what: Pick<NodeCall, 'input' | 'segment'>): Promise<NodeCall> {
+  const { packer } = run;
   const { configurable = {}, metadata = {}, tags = [], runName, recursionLimit, context, executionInfo } = config;
   const scratchpad = configurable[pregelKey.scratchpad] as Scratchpad | undefined;
   const passed = Object.fromEntries(Object.entries(configurable).filter(([key, value]) => !loopKeys.test(key) && isData(value)));
@@ -149,7 +149,7 @@ const hasMethods = (value: object) => {
 };
 
 /** What a node's reply means in the hub: a result for the writers, or one of the loop's own exceptions. */
-export async function settle({ packer, kit }: CallParts, config: RunConfig, reply: NodeReply): Promise<unknown> {
+export async function settle({ kit }: CallParts, { packer }: Run, config: RunConfig, reply: NodeReply): Promise<unknown> {
   switch (reply.kind) {
     case 'parent':
       throw new kit.ParentCommand((await packer.unpack(reply.command)) as CommandValue);

@@ -1,11 +1,9 @@
+import { performance } from 'node:perf_hooks';
+import { trace } from '@opentelemetry/api';
 import { CallError } from '../../../compiler/contracts/call-errors.ts';
-import {
-  type CompiledGraph,
-  isCommand,
-  isSend,
-  type Kit,
-  type Serde,
-} from '../../../compiler/frontends/langgraph/fields.ts';
+import { attr } from '../../../compiler/contracts/trace-attributes.ts';
+import { type CompiledGraph, isCommand, isSend, type Kit, type Serde } from '../../../compiler/frontends/langgraph/fields.ts';
+import type { AgentTurn } from '../agent-turn.ts';
 
 /**
  * A value of a graph's state as JSON. `plain`: it is JSON as it stands. `typed`: written by the checkpointer's serializer,
@@ -21,6 +19,29 @@ export interface Packer {
   /** @throws CallError `invalid` with the place of a value that would be lost on the way, a function for instance */
   pack(value: unknown, what: string): Promise<Packed>;
   unpack(packed: Packed): Promise<unknown>;
+}
+
+/** The same packer, and the time it took: what a hop costs beside the protocol, and nothing where neighbours share a process. */
+export function metered(packer: Packer): { readonly packer: Packer; readonly spentMs: () => number } {
+  let spentMs = 0;
+  const timed = async <T>(work: () => Promise<T>): Promise<T> => {
+    const since = performance.now();
+    try {
+      return await work();
+    } finally {
+      spentMs += performance.now() - since;
+    }
+  };
+  return {
+    packer: { pack: (value, what) => timed(() => packer.pack(value, what)), unpack: (packed) => timed(() => packer.unpack(packed)) },
+    spentMs: () => spentMs,
+  };
+}
+
+/** Writes that time on the span of the present turn. */
+export function tellPacking({ scope }: AgentTurn, spentMs: number): void {
+  const { context } = scope.trace;
+  if (context !== undefined && spentMs > 0) trace.getSpan(context)?.setAttribute(attr.packMs, spentMs);
 }
 
 /** Marks what the serializer does not bring back by itself. */
@@ -84,9 +105,16 @@ function marked(value: unknown, what: string, path: readonly Step[], depth: numb
   if (value instanceof Date) return { [mark]: 'date', ms: value.getTime() };
   if (isCommand(value)) {
     const { graph, update, resume, goto } = value;
-    return { [mark]: 'command', graph: inside(graph, 'graph'), update: inside(update, 'update'), resume: inside(resume, 'resume'), goto: inside(goto, 'goto') };
+    return {
+      [mark]: 'command',
+      graph: inside(graph, 'graph'),
+      update: inside(update, 'update'),
+      resume: inside(resume, 'resume'),
+      goto: inside(goto, 'goto'),
+    };
   }
-  if (isSend(value)) return { [mark]: 'send', node: value.node, args: inside(value.args, 'args'), timeout: inside(value.timeout, 'timeout') };
+  if (isSend(value))
+    return { [mark]: 'send', node: value.node, args: inside(value.args, 'args'), timeout: inside(value.timeout, 'timeout') };
   if (value instanceof Map) return { [mark]: 'map', entries: [...value].map((entry, index) => inside(entry, index)) };
   if (value instanceof Set) return { [mark]: 'set', items: [...value].map((item, index) => inside(item, index)) };
   const prototype = Object.getPrototypeOf(value);

@@ -6,7 +6,7 @@ import { writeKey } from '../../../compiler/frontends/langgraph/fields.ts';
 import type { AgentHandler, AgentTurn } from '../agent-turn.ts';
 import { inputRequired } from '../pause.ts';
 import type { Runtime } from '../runtime.ts';
-import { toJson } from './envelope.ts';
+import { metered, type Packer, tellPacking, toJson } from './envelope.ts';
 import { type Asked, readRequest } from './input.ts';
 import { type Run, runKey } from './run.ts';
 
@@ -14,6 +14,7 @@ export interface HubParts {
   readonly name: string;
   readonly graph: CompiledGraph;
   readonly kit: Kit;
+  readonly packer: Packer;
 }
 
 /** Runs the graph's own loop for one request. The session is the thread. */
@@ -23,15 +24,20 @@ export function hubHandler(hub: HubParts, runtime: () => Runtime): AgentHandler 
     const { input, resumed } = await inputOf(hub, asked, turn);
     const streams = turn.emit !== undefined;
     const wants = streams ? asked.modes.filter((mode) => mode === 'custom' || mode === 'messages') : [];
-    const run: Run = { runtime: runtime(), turn, wants, ready: new Map(), firstSteps: new Map(), resumed };
+    const { packer, spentMs } = metered(hub.packer);
+    const run: Run = { runtime: runtime(), turn, packer, wants, ready: new Map(), firstSteps: new Map(), resumed };
     const config: RunConfig = {
       ...asked.config,
       signal: turn.scope.cancellation.signal,
       configurable: { ...asked.config.configurable, thread_id: turn.scope.sessionId, [runKey]: run },
     };
-    const values = streams ? await streamed(hub, input, config, asked, turn) : await hub.graph.invoke(input, config);
-    await throwIfPaused(hub, values, config);
-    return toJson(values ?? null);
+    try {
+      const values = streams ? await streamed(hub, input, config, asked, turn) : await hub.graph.invoke(input, config);
+      await throwIfPaused(hub, values, config);
+      return toJson(values ?? null);
+    } finally {
+      tellPacking(turn, spentMs());
+    }
   };
 }
 
@@ -95,19 +101,25 @@ async function waitingIn(graph: CompiledGraph, hub: string, config: RunConfig): 
   const { tasks, next, config: at } = await graph.getState(config);
   const writes = (await checkpointer.getTuple?.(config))?.pendingWrites ?? [];
   // A task that ended in this superstep keeps its interrupts beside its results, until the others are done too.
-  const unfinished = ([, key]: readonly [string, string, unknown]) => key === writeKey.interrupt || key === writeKey.resume || key === '__error__';
+  const unfinished = ([, key]: readonly [string, string, unknown]) =>
+    key === writeKey.interrupt || key === writeKey.resume || key === '__error__';
   const done = new Set(writes.filter((write) => !unfinished(write)).map(([task]) => task));
   const interrupts = tasks.filter(({ id }) => !done.has(id)).flatMap((task) => task.interrupts ?? []);
   if (interrupts.length === 0 && next.length > 0) {
     return [{ id: `${hub}:breakpoint.${String(at?.configurable?.checkpoint_id ?? '')}`, prompt: { breakpoint: next } }];
   }
   const answersOf = (interrupt: string) => {
-    const task = writes.find(([, key, value]) => key === writeKey.interrupt && (value as GraphInterruptValue | undefined)?.id === interrupt)?.[0];
+    const task = writes.find(
+      ([, key, value]) => key === writeKey.interrupt && (value as GraphInterruptValue | undefined)?.id === interrupt,
+    )?.[0];
     return writes.filter(([id, key]) => id === task && key === writeKey.resume).flatMap(([, , value]) => value).length;
   };
   return interrupts.map(({ id = '', value }) => {
     const prompt = toJson(value) ?? null;
-    const digest = createHash('sha256').update(canonicalJson(prompt) ?? '').digest('hex').slice(0, 8);
+    const digest = createHash('sha256')
+      .update(canonicalJson(prompt) ?? '')
+      .digest('hex')
+      .slice(0, 8);
     return { id: `${hub}:${id}.${answersOf(id)}.${digest}`, interrupt: id, prompt };
   });
 }

@@ -32,7 +32,15 @@ export interface Asked {
   readonly modes: readonly StreamMode[];
 }
 
-const members = new Set([...Object.keys(runRequest.shape), 'assistant_id', 'thread_id', 'stream_subgraphs', 'multitask_strategy', 'on_disconnect', 'webhook']);
+const members = new Set([
+  ...Object.keys(runRequest.shape),
+  'assistant_id',
+  'thread_id',
+  'stream_subgraphs',
+  'multitask_strategy',
+  'on_disconnect',
+  'webhook',
+]);
 
 /**
  * The request's body is the graph's input; or, where it could not be that, a run as LangGraph's server takes it: an object with

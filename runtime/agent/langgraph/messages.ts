@@ -51,9 +51,7 @@ export type NodeReply =
   | { readonly kind: 'segment'; readonly steps: readonly SegmentStep[] };
 
 /** What one node of a segment did. `failed` can only be the last. */
-export type SegmentStep =
-  | { readonly node: string; readonly writes: Packed }
-  | { readonly node: string; readonly failed: NodeFailure };
+export type SegmentStep = { readonly node: string; readonly writes: Packed } | { readonly node: string; readonly failed: NodeFailure };
 
 /** A node's error, as far as it can be rebuilt: retry policies look at its name, message and codes. */
 export interface NodeFailure {
@@ -86,7 +84,8 @@ export function failureOf(error: unknown): NodeFailure {
   const members: { [key: string]: string | number | boolean } = {};
   for (const [key, member] of Object.entries(error)) {
     if (['name', 'message', 'stack', 'pregelTaskId'].includes(key)) continue;
-    if (typeof member === 'string' || typeof member === 'boolean' || (typeof member === 'number' && Number.isFinite(member))) members[key] = member;
+    if (typeof member === 'string' || typeof member === 'boolean' || (typeof member === 'number' && Number.isFinite(member)))
+      members[key] = member;
   }
   return { name: error.name, message: error.message, members };
 }

@@ -56,7 +56,12 @@ async function callModel(plain: typeof fetch, request: Request, path: string): P
     const span = tracing.start({ context: here, headers: {} }, spanName.chat(name), SpanKind.CLIENT);
     const startMs = performance.now();
     try {
-      const target = { method: request.method, headers, signal: request.signal, ...(body === '' ? {} : { body: withModel(body, wireName) }) };
+      const target = {
+        method: request.method,
+        headers,
+        signal: request.signal,
+        ...(body === '' ? {} : { body: withModel(body, wireName) }),
+      };
       const response = await plain(`${base}${path}`, target);
       const seen = new Seen(startMs, response.headers.get('x-dmas-queue-ms'));
       const end = () => endSpan(span, undefined, { ...attributes, ...replyAttributes(seen.facts()) });

@@ -13,7 +13,7 @@ import {
 import type { AgentHandler, AgentTurn } from '../agent-turn.ts';
 import type { Runtime } from '../runtime.ts';
 import type { LiveCall, LiveReply } from './call-node.ts';
-import type { Packer } from './envelope.ts';
+import { metered, type Packer, tellPacking } from './envelope.ts';
 import { hold, isHeld, take } from './handover.ts';
 import { failureDetails, failureOf, type NodeCall, type NodeReply } from './messages.ts';
 import type { ModelEnvironment } from './model-environment.ts';
@@ -56,9 +56,19 @@ async function runLive({ node }: NodeParts, { task, input, config }: LiveCall): 
   return hold(reply);
 }
 
-async function runCall(parts: NodeParts, savers: InnerSavers, runtime: Runtime, call: NodeCall, turn: AgentTurn): Promise<NodeReply> {
+async function runCall(given: NodeParts, savers: InnerSavers, runtime: Runtime, call: NodeCall, turn: AgentTurn): Promise<NodeReply> {
+  const { packer, spentMs } = metered(given.packer);
+  try {
+    return await runPacked({ ...given, packer }, savers, runtime, call, turn);
+  } finally {
+    tellPacking(turn, spentMs());
+  }
+}
+
+async function runPacked(parts: NodeParts, savers: InnerSavers, runtime: Runtime, call: NodeCall, turn: AgentTurn): Promise<NodeReply> {
   const { packer, node } = parts;
-  if (call?.kind !== 'node') throw new CallError({ code: 'invalid', message: `${node.component} is a node of the graph ${parts.hub} and is called by it alone` });
+  if (call?.kind !== 'node')
+    throw new CallError({ code: 'invalid', message: `${node.component} is a node of the graph ${parts.hub} and is called by it alone` });
   const resumed: unknown[][] = [];
   const { configurable, ...rest } = await configOf(parts, runtime, call, turn);
   const writes: [string, unknown][] = [];
@@ -181,4 +191,5 @@ class InnerSavers {
 /** Interrupted nodes that are remembered per process; people take long to answer, and some never do. */
 const mostKept = 256;
 /** The namespace of a task names the node and the task, which is the same when it is resumed. */
-const keyOf = ({ thread_id: thread, checkpoint_ns: namespace }: { readonly [key: string]: unknown }) => `${String(thread)}|${String(namespace)}`;
+const keyOf = ({ thread_id: thread, checkpoint_ns: namespace }: { readonly [key: string]: unknown }) =>
+  `${String(thread)}|${String(namespace)}`;

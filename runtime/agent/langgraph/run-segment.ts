@@ -90,7 +90,7 @@ function channelsOf(graph: CompiledGraph, state: object): Channels {
 }
 
 /** The channel's value; undefined when it has none. */
-function valueOf(channel: Channel | undefined): { readonly value: unknown } | undefined {
+function heldBy(channel: Channel | undefined): { readonly value: unknown } | undefined {
   try {
     return channel === undefined ? undefined : { value: channel.get() };
   } catch (error) {
@@ -104,9 +104,9 @@ function inputOf(graph: CompiledGraph, id: string, channels: Channels): unknown 
   if (node === undefined) throw new RangeError(`the graph has no node ${id}`);
   let input: unknown;
   if (Array.isArray(node.channels)) {
-    input = node.channels.map((key: string) => valueOf(channels.get(key))).find((found) => found !== undefined)?.value;
+    input = node.channels.map((key: string) => heldBy(channels.get(key))).find((found) => found !== undefined)?.value;
   } else {
-    const found = Object.entries(node.channels).map(([name, key]) => [name, valueOf(channels.get(key))] as const);
+    const found = Object.entries(node.channels).map(([name, key]) => [name, heldBy(channels.get(key))] as const);
     input = Object.fromEntries(found.flatMap(([name, value]) => (value === undefined ? [] : [[name, value.value]])));
   }
   return node.mapper === undefined ? input : node.mapper(input);
@@ -123,10 +123,10 @@ function withReads(channels: Channels, config: RunConfig, writes: readonly Write
     const seen = (key: string) => {
       const channel = channels.get(key);
       const mine = fresh ? writes.filter(([written]) => written === key).map(([, value]) => value) : [];
-      if (channel === undefined || mine.length === 0) return valueOf(channel);
-      const copy = channel.fromCheckpoint(valueOf(channel)?.value);
+      if (channel === undefined || mine.length === 0) return heldBy(channel);
+      const copy = channel.fromCheckpoint(heldBy(channel)?.value);
       copy.update(mine);
-      return valueOf(copy);
+      return heldBy(copy);
     };
     if (typeof select === 'string') return seen(select)?.value;
     return Object.fromEntries(select.flatMap((key) => (seen(key) === undefined ? [] : [[key, seen(key)?.value]])));
@@ -167,15 +167,15 @@ function apply({ kit }: NodeParts, channels: Channels, writes: readonly Write[],
       continue;
     }
     if (channel.lc_graph_name !== 'BinaryOperatorAggregate') return false;
-    const before = valueOf(channel)?.value;
+    const before = heldBy(channel)?.value;
     const trial = channel.operator === kit.messagesStateReducer ? undefined : channel.fromCheckpoint(before);
     channel.update(of(writes, key));
-    const after = valueOf(channel)?.value;
+    const after = heldBy(channel)?.value;
     // A reducer that changes the old value in place has changed what it would be tried on.
     if (trial === undefined) continue;
     if (typeof after === 'object' && after !== null && after === before) return false;
     trial.update(of(again, key));
-    if (!sameValue(after, valueOf(trial)?.value)) return false;
+    if (!sameValue(after, heldBy(trial)?.value)) return false;
   }
   return true;
 }

@@ -1,6 +1,7 @@
 import type { RunConfig } from '../../../compiler/frontends/langgraph/fields.ts';
 import type { AgentTurn } from '../agent-turn.ts';
 import type { Runtime } from '../runtime.ts';
+import type { Packer } from './envelope.ts';
 import type { StreamKind } from './messages.ts';
 import type { ReadyStep } from './segments.ts';
 
@@ -8,6 +9,8 @@ import type { ReadyStep } from './segments.ts';
 export interface Run {
   readonly runtime: Runtime;
   readonly turn: AgentTurn;
+  /** Packs and unpacks for this run, and counts the time. */
+  readonly packer: Packer;
   /** What of the nodes' doings goes to the user as it happens. */
   readonly wants: readonly StreamKind[];
   /** Supersteps that ran ahead in a node's unit, by graph, node and step. */

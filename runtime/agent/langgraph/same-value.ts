@@ -7,5 +7,8 @@ export function sameValue(a: unknown, b: unknown, depth = 0): boolean {
   if (a instanceof Map && b instanceof Map) return sameValue([...a], [...b], depth + 1);
   if (a instanceof Set && b instanceof Set) return sameValue([...a], [...b], depth + 1);
   const [left, right] = [Object.entries(a), Object.entries(b)];
-  return left.length === right.length && left.every(([key, member], index) => key === right[index]?.[0] && sameValue(member, right[index]?.[1], depth + 1));
+  return (
+    left.length === right.length &&
+    left.every(([key, member], index) => key === right[index]?.[0] && sameValue(member, right[index]?.[1], depth + 1))
+  );
 }

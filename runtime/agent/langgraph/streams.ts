@@ -1,4 +1,10 @@
-import { type CallbackManager, isCallbackManager, isMessage, type ModelRun, type RunConfig } from '../../../compiler/frontends/langgraph/fields.ts';
+import {
+  type CallbackManager,
+  isCallbackManager,
+  isMessage,
+  type ModelRun,
+  type RunConfig,
+} from '../../../compiler/frontends/langgraph/fields.ts';
 import type { Packer } from './envelope.ts';
 import type { NodeChunk } from './messages.ts';
 
@@ -52,7 +58,14 @@ export function modelReporter(sender: ChunkSender, packer: Packer) {
         ...(name === undefined ? {} : { name }),
       }));
     },
-    handleLLMNewToken(token: string, _index: unknown, run: string, _parent: unknown, _tags: unknown, fields?: { chunk?: { message?: unknown } }) {
+    handleLLMNewToken(
+      token: string,
+      _index: unknown,
+      run: string,
+      _parent: unknown,
+      _tags: unknown,
+      fields?: { chunk?: { message?: unknown } },
+    ) {
       const message = fields?.chunk?.message;
       sender.send(async () => ({ llm: 'token', run, token, chunk: await packer.pack(message ?? null, 'chunk of a model call') }));
     },

@@ -11,7 +11,10 @@ import { sameValue } from '../../../runtime/agent/langgraph/same-value.ts';
 import { deployGraph, hopsOf } from '../../contract/langgraph-layouts.ts';
 
 const kit = lib as unknown as Kit;
-const empty = new StateGraph(Annotation.Root({ a: Annotation<string> })).addNode('n', () => ({})).addEdge(START, 'n').compile();
+const empty = new StateGraph(Annotation.Root({ a: Annotation<string> }))
+  .addNode('n', () => ({}))
+  .addEdge(START, 'n')
+  .compile();
 const packer = packerOf(empty as unknown as CompiledGraph, kit);
 /** Over the wire and back. */
 const sent = async (value: unknown) => packer.unpack(JSON.parse(JSON.stringify(await packer.pack(value, 'test'))));
@@ -26,7 +29,9 @@ describe('a value of a graph’s state', () => {
     const back = (await sent({ messages })) as { messages: typeof messages };
     expect(back.messages.map((message) => message.constructor.name)).toEqual(['HumanMessage', 'AIMessage', 'ToolMessage']);
     expect(back.messages.map((message) => message.toDict())).toEqual(messages.map((message) => message.toDict()));
-    const command = (await sent(new Command({ update: { when: new Date(5) }, goto: [new Send('work', { m: messages[0] }), 'next'], graph: Command.PARENT }))) as Command;
+    const command = (await sent(
+      new Command({ update: { when: new Date(5) }, goto: [new Send('work', { m: messages[0] }), 'next'], graph: Command.PARENT }),
+    )) as Command;
     expect(command).toBeInstanceOf(Command);
     expect(command).toMatchObject({ graph: Command.PARENT, update: { when: new Date(5) } });
     const [send, next] = command.goto as [Send, string];
@@ -48,7 +53,11 @@ describe('a value of a graph’s state', () => {
         { depthSize: 'small' },
         leaf,
         fc.array(tie('value'), { maxLength: 4 }),
-        fc.dictionary(fc.stringMatching(/^[a-z]{1,4}$/).filter((key) => key !== 'lc'), tie('value'), { maxKeys: 4, noNullPrototype: true }),
+        fc.dictionary(
+          fc.stringMatching(/^[a-z]{1,4}$/).filter((key) => key !== 'lc'),
+          tie('value'),
+          { maxKeys: 4, noNullPrototype: true },
+        ),
         fc.array(fc.tuple(fc.string(), tie('value')), { maxLength: 3 }).map((entries) => new Map(entries)),
       ),
     }));
@@ -85,8 +94,18 @@ describe('the nodes of a graph', () => {
   const State = Annotation.Root({ log: Annotation<string[]>({ reducer: (now, more) => [...now, ...more], default: () => [] }) });
 
   it('have names of components, those of sub-graphs too', () => {
-    const inner = new StateGraph(State).addNode('ask_twice', add('x')).addNode('end', add('y')).addEdge(START, 'ask_twice').addEdge('ask_twice', 'end').compile();
-    const outer = new StateGraph(State).addNode('Team', inner).addNode('state', add('z')).addEdge(START, 'Team').addEdge('Team', 'state').compile();
+    const inner = new StateGraph(State)
+      .addNode('ask_twice', add('x'))
+      .addNode('end', add('y'))
+      .addEdge(START, 'ask_twice')
+      .addEdge('ask_twice', 'end')
+      .compile();
+    const outer = new StateGraph(State)
+      .addNode('Team', inner)
+      .addNode('state', add('z'))
+      .addEdge(START, 'Team')
+      .addEdge('Team', 'state')
+      .compile();
     expect(placeableNodes(outer as unknown as CompiledGraph).map(({ component, path }) => [component, path.join('/')])).toEqual([
       ['team-ask-twice', 'Team/ask_twice'],
       ['team-end', 'Team/end'],
@@ -140,13 +159,20 @@ function graphOf({ next }: Shape) {
   type S = typeof State.State;
   const id = (n: number) => `n${n}`;
   const over = (state: S) => state.steps >= 9;
-  let graph = new StateGraph(State) as unknown as { addNode: (...args: unknown[]) => typeof graph; addConditionalEdges: (...args: unknown[]) => typeof graph; addEdge: (...args: unknown[]) => typeof graph; compile: () => unknown };
+  let graph = new StateGraph(State) as unknown as {
+    addNode: (...args: unknown[]) => typeof graph;
+    addConditionalEdges: (...args: unknown[]) => typeof graph;
+    addEdge: (...args: unknown[]) => typeof graph;
+    compile: () => unknown;
+  };
   next.forEach(({ kind, to }, n) => {
     const update = (state: S) => ({ log: [`${id(n)}@${state.steps}/${state.last.length}`], steps: 1, last: [{ by: id(n) }] });
     const targets = to.map(id);
     const pick = (state: S) => (over(state) ? END : (targets[state.steps % targets.length] ?? END));
     if (kind === 'command') {
-      graph = graph.addNode(id(n), (state: S) => new Command({ update: update(state), goto: pick({ ...state, steps: state.steps + 1 }) }), { ends: [...targets, END] });
+      graph = graph.addNode(id(n), (state: S) => new Command({ update: update(state), goto: pick({ ...state, steps: state.steps + 1 }) }), {
+        ends: [...targets, END],
+      });
       return;
     }
     graph = graph.addNode(id(n), update);
@@ -154,7 +180,11 @@ function graphOf({ next }: Shape) {
     else graph = graph.addConditionalEdges(id(n), pick, [...new Set(targets), END]);
   });
   // Every node is reachable, so that LangGraph takes the graph.
-  graph = graph.addConditionalEdges(START, () => id(0), next.map((_, n) => id(n)));
+  graph = graph.addConditionalEdges(
+    START,
+    () => id(0),
+    next.map((_, n) => id(n)),
+  );
   return graph.compile() as { invoke(input: object): Promise<unknown> };
 }
 
@@ -163,9 +193,14 @@ describe('segments', () => {
     await fc.assert(
       fc.asyncProperty(shapes, async (shape) => {
         const wanted = await graphOf(shape).invoke({});
-        const groups = (nodes: readonly string[]) => [0, 1, 2].map((unit) => nodes.filter((node) => shape.unit[Number(node.slice(1))] === unit));
+        const groups = (nodes: readonly string[]) =>
+          [0, 1, 2].map((unit) => nodes.filter((node) => shape.unit[Number(node.slice(1))] === unit));
         const apart = await deployGraph({ make: () => graphOf(shape), kit: lib, layout: 'a unit per node' });
-        const grouped = await deployGraph({ make: () => graphOf(shape), kit: lib, layout: (nodes) => groups(nodes).filter((group, index) => index === 0 || group.length > 0) });
+        const grouped = await deployGraph({
+          make: () => graphOf(shape),
+          kit: lib,
+          layout: (nodes) => groups(nodes).filter((group, index) => index === 0 || group.length > 0),
+        });
         try {
           expect((await apart.ask({})).body).toEqual(wanted);
           expect((await grouped.ask({})).body).toEqual(wanted);
