@@ -96,21 +96,25 @@ async function send(parts: CallParts, run: Run, node: PlaceableNode, body: NodeC
   }
 }
 
-function deliveryOf({ hub }: CallParts, run: Run, node: PlaceableNode, body: unknown, { metadata }: RunConfig): Delivery {
-  const { scope } = run.turn;
-  const triggers = metadata?.langgraph_triggers;
+function deliveryOf({ hub }: CallParts, run: Run, node: PlaceableNode, body: unknown, config: RunConfig): Delivery {
   return {
     from: hub,
     to: node.component,
     channel: `${hub}->${node.component}`,
     pattern: 'request',
     body,
-    scope,
-    attributes: {
-      [attr.graphNode]: node.path.join('/'),
-      [attr.graphStep]: Number(metadata?.langgraph_step ?? 0),
-      ...(Array.isArray(triggers) ? { [attr.graphTriggers]: triggers.map(String).join(',') } : {}),
-    },
+    scope: run.turn.scope,
+    attributes: stepAttributes(node.path, config),
+  };
+}
+
+/** Which step of which graph a call is. */
+export function stepAttributes(path: readonly string[], { metadata }: RunConfig): NonNullable<Delivery['attributes']> {
+  const triggers = metadata?.langgraph_triggers;
+  return {
+    [attr.graphNode]: path.join('/'),
+    [attr.graphStep]: Number(metadata?.langgraph_step ?? 0),
+    ...(Array.isArray(triggers) ? { [attr.graphTriggers]: triggers.map(String).join(',') } : {}),
   };
 }
 

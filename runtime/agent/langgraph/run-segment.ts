@@ -13,7 +13,7 @@ import {
 import type { AgentTurn } from '../agent-turn.ts';
 import { hop } from '../hop.ts';
 import type { Runtime } from '../runtime.ts';
-import type { LiveCall, LiveReply } from './call-node.ts';
+import { type LiveCall, type LiveReply, stepAttributes } from './call-node.ts';
 import { hold, isHeld, take } from './handover.ts';
 import { failureOf, type NodeReply, type SegmentCall, type SegmentStep, thrownByNode } from './messages.ts';
 import type { NodeParts } from './run-node.ts';
@@ -78,8 +78,17 @@ export async function runSegment(
 
 /** In the turn of its own component, so that its limit holds and the trace shows it, called by the hub as ever. */
 async function runThere({ hub, node }: NodeParts, runtime: Runtime, turn: AgentTurn, id: string, live: LiveCall): Promise<void> {
-  const to = componentName([...node.path.slice(0, -1), id].join('-'));
-  const reply = await hop(runtime, { from: hub, to, channel: `${hub}->${to}`, pattern: 'request', body: hold(live), scope: turn.scope });
+  const path = [...node.path.slice(0, -1), id];
+  const to = componentName(path.join('-'));
+  const reply = await hop(runtime, {
+    from: hub,
+    to,
+    channel: `${hub}->${to}`,
+    pattern: 'request',
+    body: hold(live),
+    scope: turn.scope,
+    attributes: stepAttributes(path, live.config),
+  });
   const outcome = isHeld(reply) ? take<LiveReply>(reply) : undefined;
   if (outcome !== undefined && 'thrown' in outcome) throw outcome.thrown;
 }
