@@ -3,7 +3,7 @@ import { type Configuration, canonicalConfiguration, fromPartition, onePerCompon
 import { type Answer, type Application, type Bench, openBench, type Request, scenarioFolder, wires } from './deploy.ts';
 import { settledTraces } from './traces.ts';
 
-/** The first and the last are too many for a plain run: they add the second protocol. */
+/** The whole run adds each layout over the other protocol, and two replicas of everything. */
 const whole = process.env.DMAS_OPT_FULL === '1';
 
 /** Ids of messages and of pauses are made up anew for each run; in order of appearance they can be compared. */
@@ -102,7 +102,7 @@ async function exercise(
 describe.each(examples.map((example) => [example.name, example] as const))('%s, unchanged', (name, example) => {
   let bench: Bench;
   beforeAll(async () => {
-    bench = await openBench(`${scenarioFolder(name)}/scenario.yaml`);
+    bench = await openBench(`${scenarioFolder(name)}/scenario.yaml`, undefined, true);
   });
   afterAll(() => bench.close());
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CallError } from '../../../compiler/contracts/call-errors.ts';
-import { type CompiledGraph, isMessage, type RunConfig } from '../../../compiler/frontends/langgraph/fields.ts';
+import type { CompiledGraph, RunConfig } from '../../../compiler/frontends/langgraph/fields.ts';
 
 /** Stream modes a client may ask for. */
 const modes = ['values', 'updates', 'messages', 'custom', 'debug', 'tasks', 'checkpoints'] as const;
@@ -76,11 +76,3 @@ export function readRequest(body: unknown, graph: CompiledGraph): Asked {
 
 /** The thread is the session: it decides to which replica a request goes, so it is not the body's to choose. */
 const withoutThread = ({ thread_id: _, ...rest }: { readonly [key: string]: unknown }) => rest;
-
-/** The text of a streamed message as it grows; undefined for anything that is not a model's text. */
-export function textOf(data: unknown): string | undefined {
-  const [message] = Array.isArray(data) ? data : [];
-  if (!isMessage(message)) return undefined;
-  const { content } = message as unknown as { content?: unknown };
-  return typeof content === 'string' ? content : undefined;
-}

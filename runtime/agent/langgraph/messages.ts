@@ -69,12 +69,6 @@ export type NodeChunk =
   | { readonly llm: 'end'; readonly run: string; readonly message?: Packed }
   | { readonly llm: 'error'; readonly run: string; readonly message: string };
 
-/** Operations on the hub's store, sent by a node. */
-export interface StoreCall {
-  readonly kind: 'store';
-  readonly operations: Packed;
-}
-
 /** The error as the node threw it, out of what its turn made of it. */
 export const thrownByNode = (error: unknown): unknown =>
   error instanceof CallError && error.code === 'failed' && error.cause instanceof Error ? error.cause : error;
