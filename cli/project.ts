@@ -65,7 +65,12 @@ export async function openScenario(written: Scenario, asWritten = false): Promis
   const live = withoutReplay(written.config);
   const config = asWritten ? live : studiedConfig(written.config, llmTraits);
   const scenario: Scenario = { ...written, config };
-  const read = await readWorkflow({ specifier: config.workflow, folder: scenario.folder, frontends });
+  const read = await readWorkflow({
+    specifier: config.workflow,
+    folder: scenario.folder,
+    frontends,
+    models: Object.keys(config.models),
+  });
   const at = (path: string) => ({ file: scenario.file, ...scenario.places[path] });
   // A problem of the workflow file as a whole is shown where the scenario names it.
   const problems: Problem[] = read.problems.map((problem) =>

@@ -90,15 +90,36 @@ function hopChanges({ baseline, winner, profile, workflow, prices }: ExplainInpu
       return calls * price.latencyFixedMs + kb * price.latencyPerKbMs;
     };
     const settingOf = (configuration: Configuration) => configuration.channels[edge.channel]?.protocol ?? '';
-    const had = apart(baseline, from, to);
-    const has = apart(winner, from, to);
+    // A step of a graph that shares the call of the step before it makes no hop of its own.
+    const before = edge.follows === undefined ? undefined : compiled.components[edge.follows.component];
+    const hops = (configuration: Configuration) =>
+      apart(configuration, from, to) && (before === undefined || apart(configuration, before, to));
+    const had = hops(baseline);
+    const has = hops(winner);
     const row = { edge: `${from}->${to}`, callsPerRequest: calls, bytesPerRequest: kb * 1024 };
     if (had && !has) changes.push({ ...row, protocol: settingOf(baseline), change: 'gone', msPerRequest: costOf(baseline) });
     else if (!had && has) changes.push({ ...row, protocol: settingOf(winner), change: 'new', msPerRequest: costOf(winner) });
     else if (had && has && settingOf(baseline) !== settingOf(winner))
       changes.push({ ...row, protocol: settingOf(winner), change: 'other protocol', msPerRequest: costOf(baseline) - costOf(winner) });
   });
-  return changes.sort((a, b) => b.msPerRequest - a.msPerRequest || (a.edge < b.edge ? -1 : 1));
+  return merged(changes).sort((a, b) => b.msPerRequest - a.msPerRequest || (a.edge < b.edge ? -1 : 1));
+}
+
+/** One row per edge and change: steps of a graph that follow different ones are edges of their own to the predictor. */
+function merged(changes: readonly HopChange[]): HopChange[] {
+  const rows = new Map<string, HopChange>();
+  for (const change of changes) {
+    const key = `${change.edge} ${change.change} ${change.protocol}`;
+    const known = rows.get(key);
+    const sum = (name: 'callsPerRequest' | 'bytesPerRequest' | 'msPerRequest') => (known?.[name] ?? 0) + change[name];
+    rows.set(key, {
+      ...change,
+      callsPerRequest: sum('callsPerRequest'),
+      bytesPerRequest: sum('bytesPerRequest'),
+      msPerRequest: sum('msPerRequest'),
+    });
+  }
+  return [...rows.values()];
 }
 
 function apart(configuration: Configuration, from: string, to: string): boolean {

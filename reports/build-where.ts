@@ -5,6 +5,7 @@ import type { WhereItGoes } from './report.ts';
 /** Where a request's time, bytes, tokens and money go, per component, edge and model. */
 export function whereItGoes(profile: Profile, prices: PricesConfig): WhereItGoes {
   return {
+    ...(profile.graphSteps === undefined ? {} : { graphSteps: profile.graphSteps }),
     criticalPath: profile.criticalPath,
     components: Object.entries(profile.components).map(([name, component]) => ({
       name,

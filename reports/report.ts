@@ -5,6 +5,7 @@ import type {
   Configuration,
   DecisionKind,
   Estimate,
+  GraphStep,
   Headroom,
   Incident,
   MachineFacts,
@@ -116,6 +117,8 @@ export interface WhereItGoes {
     readonly usdPer1000Requests: number;
     readonly provenance: Provenance;
   }[];
+  /** Where runs of a framework's graphs went from node to node; absent without any. */
+  readonly graphSteps?: readonly GraphStep[];
 }
 
 export interface ReportTrial {

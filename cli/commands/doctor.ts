@@ -1,4 +1,5 @@
 import { errorCatalogue, exitCodes, type Problem } from '../../compiler/contracts/index.ts';
+import { checkInstalled } from '../../compiler/frontends/langgraph/installed.ts';
 import { openProject } from '../project.ts';
 import { targets } from '../registry.ts';
 import { table } from '../render/format.ts';
@@ -42,6 +43,11 @@ export async function doctor(file: string | undefined, options: { readonly clean
       state: 'ok',
       says: `${project.workflow.agents.length} agents, ${project.workflow.toolServers.length} tool servers`,
     });
+  const langgraph = await checkInstalled(project?.scenario.folder ?? process.cwd());
+  if (langgraph) {
+    checks.push({ what: '@langchain/langgraph', state: langgraph.ok ? 'ok' : 'not ready', says: langgraph.says });
+    if (!langgraph.ok && project?.workflow.frontend === 'langgraph') ready = false;
+  }
   checks.push({ what: 'data sent anywhere', state: 'ok', says: 'nothing' });
   if (options.json) process.stdout.write(`${JSON.stringify(checks, null, 2)}\n`);
   else process.stdout.write(`${table(checks.map((check) => [check.state, check.what, check.says]))}\n`);

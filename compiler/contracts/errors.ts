@@ -167,6 +167,11 @@ export const errorCatalogue = {
     help: 'Keep it in the session or on a blackboard, or make it a constant.',
     exitCode: invalidInput,
   },
+  DMAS_WF_LANGGRAPH: {
+    title: 'A LangGraph.js application cannot be taken apart.',
+    help: 'See docs/langgraph.md for what works; run it in one piece as an agent that runs elsewhere if it cannot be changed.',
+    exitCode: invalidInput,
+  },
   DMAS_PLAN_UNPLACEABLE: {
     title: 'A configuration cannot be realized.',
     help: 'Change the configuration as the message says.',

@@ -22,6 +22,8 @@ export interface Profile {
   /** Keyed `from->to`; edges never seen are absent. */
   readonly edges: { readonly [edge: string]: EdgeProfile };
   readonly models: { readonly [model: string]: ModelProfile };
+  /** Where runs of hubs' graphs went from node to node; absent without any. */
+  readonly graphSteps?: readonly GraphStep[];
   /** Sampled requests, replayable under another layout (see `RequestSkeleton`). */
   readonly skeletons: readonly RequestSkeleton[];
   /** Median share of end-to-end latency by kind, along the critical path. Sums to 1. */
@@ -31,6 +33,16 @@ export interface Profile {
 }
 export const pathKinds = ['working', 'communication', 'queueing', 'model', 'ingress'] as const;
 export type PathKind = (typeof pathKinds)[number];
+
+/** One way from node to node of a graph whose framework runs the loop. */
+export interface GraphStep {
+  readonly hub: string;
+  readonly from: string;
+  readonly to: string;
+  /** False for what only a run could tell: a `Send`, a `Command` or a branch that did not say where it may go. */
+  readonly declared: boolean;
+  readonly perRequest: number;
+}
 
 export interface TraceQuality {
   readonly requests: number;
@@ -118,6 +130,8 @@ export type SkeletonCall =
       readonly pattern: 'request' | 'stream' | 'send' | 'publish';
       readonly requestBytes: number;
       readonly responseBytes: number;
+      /** Wrapping of a graph's state for another process, on both sides: paid where the hop leaves its process, and not otherwise. */
+      readonly wrapMs?: number;
       readonly visit: SkeletonVisit;
     }
   | {

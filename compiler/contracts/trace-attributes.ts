@@ -46,6 +46,11 @@ export const attr = {
   standIn: 'dmas.stand_in', // made of the caller's span, because the component sends none
   step: 'dmas.graph.step',
   topic: 'dmas.topic',
+  // LangGraph's own names of these facts, on the hop to a node
+  graphNode: 'langgraph.node', // ids from the outermost graph down, joined by /
+  graphStep: 'langgraph.step', // superstep of the node's graph
+  packMs: 'dmas.graph.pack_ms', // on a turn: wrapping and unwrapping of state that went to or came from another process
+  graphTriggers: 'langgraph.triggers', // channels that called for it
   outcome: 'dmas.ingress.outcome', // ok or a CallErrorCode
   paused: 'dmas.paused', // id of the question to a person that ended the span; its status stays unset
 } as const;

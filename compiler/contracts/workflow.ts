@@ -20,6 +20,8 @@ export interface Workflow {
   readonly models: readonly string[];
   readonly topics: readonly Topic[];
   readonly graphs: readonly Graph[];
+  /** Graphs whose framework runs the loop. */
+  readonly hubs?: readonly Hub[];
   readonly blackboards: readonly string[];
   readonly channels: readonly Channel[];
   readonly entry: Entry;
@@ -69,6 +71,8 @@ export interface Agent {
   /** Logical model of an llm agent. */
   readonly model?: string;
   readonly usesSessionState: boolean;
+  /** Keeps what it knows of a session in its own process, whatever the state store: a session stays with one replica. */
+  readonly sticky?: boolean;
   /** Tools it uses, on a server or local. */
   readonly tools?: readonly string[];
   /** Tool servers it uses as they are: whatever tools they have at the time. */
@@ -136,6 +140,42 @@ export interface GraphEdge {
   readonly from: readonly string[];
   readonly to: readonly string[];
   readonly conditional: boolean;
+}
+
+/**
+ * A graph whose framework runs the loop in one process (LangGraph.js): the hub calls each node with the whole state and
+ * waits for the update, so a hop is a round trip to the hub and not along an edge.
+ */
+export interface Hub {
+  /** The agent that runs the loop. */
+  readonly agent: string;
+  /** Where nodes lead as far as it is declared; more shows in traces. `end` is the end. */
+  readonly edges: readonly HubEdge[];
+  /** Components that also lead where only a run tells. */
+  readonly open: readonly string[];
+  /** Keys of the state, and of sub-graphs' states. */
+  readonly state: readonly HubState[];
+  /**
+   * Pairs of nodes that run one after the other in one call where both are in one unit without the hub: the call then
+   * costs one round trip for the whole chain.
+   */
+  readonly segments: readonly (readonly [from: string, to: string])[];
+}
+
+export interface HubEdge {
+  readonly from: readonly string[];
+  readonly to: string;
+  /** Several `from` are a join; a branch may be taken or not; a `Command` is what a node itself may decide. */
+  readonly kind: 'edge' | 'join' | 'branch' | 'command';
+}
+
+export interface HubState {
+  readonly key: string;
+  /** LangGraph's name of the channel: `LastValue`, `BinaryOperatorAggregate`, … */
+  readonly kind: string;
+  readonly reduced: boolean;
+  /** Node that is the sub-graph, when it is one's. */
+  readonly subgraph?: string;
 }
 
 export type Pattern = 'request' | 'stream' | 'send' | 'publish';

@@ -1,6 +1,6 @@
 import type { PlannedIngress, PlannedUnit, SourceRef, Workflow } from '../contracts/index.ts';
 import { camelCase, Imports } from './imports.ts';
-import { langgraphParts } from './langgraph-parts.ts';
+import { langgraphEntry, langgraphParts, langgraphPlacement, placementPlaceholder } from './langgraph-parts.ts';
 import { printLiteral } from './literal.ts';
 import { openaiAgentsParts } from './openai-agents-parts.ts';
 
@@ -60,6 +60,7 @@ export function unitTemplate(unit: PlannedUnit, workflow: Workflow, application:
       application: printLiteral(application),
       ingress: printLiteral(ingress, '  '),
       unit: printLiteral(unit, '  '),
+      ...(workflow.frontend === 'langgraph' ? { [placementPlaceholder]: printLiteral(langgraphPlacement(unit), '  ') } : {}),
     },
   };
 }
@@ -102,6 +103,7 @@ function entryOf(unit: PlannedUnit, workflow: Workflow, { entry }: PlannedIngres
   if (!unit.ingress || entry.kind !== 'agent') return 'undefined';
   const agent = workflow.agents.find((candidate) => candidate.name === entry.agent);
   if (agent === undefined || agent.elsewhere !== undefined) return 'undefined';
+  if (workflow.frontend === 'langgraph') return langgraphEntry(agent.name, imports);
   if (frameworkParts[workflow.frontend] === undefined) return `${imports.ofSource(agent.source)}.ref`;
   const index = workflow.agents.filter((candidate) => unit.agents.includes(candidate.name)).indexOf(agent);
   const part = parts[index] ?? 'undefined';

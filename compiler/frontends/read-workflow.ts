@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { dirname, extname, resolve } from 'node:path';
+import { basename, dirname, extname, relative, resolve } from 'node:path';
 import { didYouMean } from '../contracts/suggest.ts';
 import { textSource } from './declared/read.ts';
-import type { FrontendDescriptor, ReadResult } from './frontend.ts';
+import type { Frontend, FrontendDescriptor, Manifest, ReadResult } from './frontend.ts';
 import { loadSource } from './source/load.ts';
 
 export interface WorkflowRequest {
@@ -14,6 +14,8 @@ export interface WorkflowRequest {
   readonly frontends: readonly FrontendDescriptor[];
   /** Logical model names the scenario binds; undefined leaves that check out. */
   readonly boundModels?: readonly string[];
+  /** Models of the scenario, in its order, for frontends whose code names none. */
+  readonly models?: readonly string[];
 }
 
 /** Loads the user's module and reads the workflow from it with the frontend that knows it. Throws nothing of the user's. */
@@ -26,14 +28,29 @@ export async function readWorkflow(request: WorkflowRequest): Promise<ReadResult
   }
   const extension = extname(file);
   const isText = extension === '.yaml' || extension === '.yml';
-  const { source, problems } = isText
-    ? { source: textSource(file, dirname(file), await readFile(file, 'utf8')), problems: [] }
-    : await loadSource(file);
-  const exports = source?.modules[0]?.exports;
-  if (source === undefined || exports === undefined) return { workflow: undefined, problems };
   const frontends = await Promise.all(
     request.frontends.filter(({ traits }) => !isText || traits.extensions.includes(extension)).map((descriptor) => descriptor.load()),
   );
+  const reader = frontends.find((candidate) => candidate.manifests?.includes(basename(file)));
+  if (reader?.readManifest === undefined) return readModule(request, frontends, file, path, wanted);
+  const { manifest, problems } = await reader.readManifest(file, wanted);
+  if (manifest === undefined) return { workflow: undefined, problems };
+  // The module may read them while it is loaded, and units are given the ones they may see from here.
+  for (const [variable, value] of Object.entries(manifest.environment)) process.env[variable] ??= value;
+  return readModule(request, frontends, manifest.file, relative(request.folder, manifest.file), manifest.exportName, manifest);
+}
+
+async function readModule(
+  request: WorkflowRequest,
+  frontends: readonly Frontend[],
+  file: string,
+  path: string,
+  wanted: string | undefined,
+  manifest?: Manifest,
+): Promise<ReadResult> {
+  const { source, problems } = await sourceOf(file);
+  const exports = source?.modules[0]?.exports;
+  if (source === undefined || exports === undefined) return { workflow: undefined, problems };
   // A named export wins over the others, then `default`, then the only one there is.
   const known = Object.keys(exports).filter((name) => frontends.some((frontend) => frontend.detect(exports[name])));
   const exportName = wanted ?? (known.includes('default') ? 'default' : known.length === 1 ? known[0] : undefined);
@@ -52,6 +69,16 @@ export async function readWorkflow(request: WorkflowRequest): Promise<ReadResult
       problems: [{ code: 'DMAS_WF_NO_WORKFLOW', severity: 'error', message, at: { file }, ...suggestion }],
     };
   }
-  const { boundModels } = request;
-  return frontend.read({ source, exportName, ...(boundModels === undefined ? {} : { boundModels }) });
+  const { boundModels, models } = request;
+  return frontend.read({
+    source,
+    exportName,
+    ...(boundModels === undefined ? {} : { boundModels }),
+    ...(models === undefined ? {} : { models }),
+    ...(manifest === undefined ? {} : { manifest }),
+  });
 }
+
+/** A described workflow is text; everything else is code. */
+const sourceOf = async (file: string): Promise<Awaited<ReturnType<typeof loadSource>>> =>
+  /\.ya?ml$/.test(file) ? { source: textSource(file, dirname(file), await readFile(file, 'utf8')), problems: [] } : loadSource(file);

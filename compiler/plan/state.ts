@@ -1,4 +1,4 @@
-import type { PlannedService, PlannedState, Problem, UnitConfiguration } from '../contracts/index.ts';
+import type { Agent, PlannedService, PlannedState, Problem, UnitConfiguration } from '../contracts/index.ts';
 import { unplaceable } from './constraints.ts';
 import type { PlanRequest } from './request.ts';
 
@@ -45,8 +45,8 @@ function usesBlackboards({ workflow }: PlanRequest, unit: UnitConfiguration): bo
 export function keepsSession({ workflow, stateTraits, scenario }: PlanRequest, unit: UnitConfiguration): boolean {
   if (unit.replicas < 2) return false;
   const shared = stateTraits[scenario.state.store]?.multiProcess === true;
+  const here = workflow.agents.filter((agent) => unit.components.includes(agent.name));
   // What somebody else built keeps its sessions by itself, not in our store.
-  return workflow.agents.some(
-    (agent) => unit.components.includes(agent.name) && agent.usesSessionState && (!shared || agent.elsewhere !== undefined),
-  );
+  const keeps = (agent: Agent) => agent.sticky === true || (agent.usesSessionState && (!shared || agent.elsewhere !== undefined));
+  return here.some(keeps);
 }

@@ -5,7 +5,7 @@ import { minimumUnits, replicaRange } from '../space/partitions.ts';
 import type { Space } from '../space/space.ts';
 import { analyticParts, estimates } from './analytic.ts';
 import type { PredictorInput } from './input.ts';
-import { crosses, type NumericLayout, outside, undecided } from './layout.ts';
+import { hopOf, type NumericLayout, outside, undecided } from './layout.ts';
 import { freeHop, type HopPrice, hopPrice, replicaUsdPerHour } from './pricing.ts';
 import { serversFor } from './queueing.ts';
 
@@ -70,7 +70,7 @@ export function createAnalyticBound(input: BoundInput): Bound {
         }
       });
       compiled.edges.forEach((edge, e) => {
-        hops[e] = crosses(unitOf, edge.from, edge.to) ? (cheapest[e] as HopPrice) : null;
+        hops[e] = hopOf(edge, unitOf, () => cheapest[e] as HopPrice);
       });
       const counts = new Int32Array(groups.length);
       groups.forEach((group, unit) => {

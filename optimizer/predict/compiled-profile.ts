@@ -5,6 +5,14 @@ export interface CompiledEdge {
   readonly from: number;
   readonly to: number;
   readonly channel: string;
+  /** Mean wrapping of state per call that leaves its process, both sides; it counts as computing. Absent where there is none. */
+  readonly wrapMs?: number;
+  /**
+   * A step of a hub's graph that runs in the same call as the step before, `from` the same hub, where both are in one other
+   * unit (see `Hub.segments`): the component of that step, and the share of the edge's bytes that then still travel, the
+   * reply. Absent for any other call.
+   */
+  readonly follows?: { readonly component: number; readonly replyShare: number };
 }
 
 /**
@@ -64,7 +72,7 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
   };
   const classes: string[] = [];
   const models: string[] = [];
-  const edges: CompiledEdge[] = [];
+  const edges: (CompiledEdge & { sizeKb: number; replyKb: number; wrappedMs: number; calls: number })[] = [];
   const edgeIndex = new Map<string, number>();
   const channelOf = channelFinder(workflow);
   const indexIn = (list: string[], name: string) => (list.includes(name) ? list.indexOf(name) : list.push(name) - 1);
@@ -85,20 +93,44 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
   }[] = [];
   const skeletonVisit: number[] = [];
 
-  const addEdge = (from: string, to: string, call: Extract<SkeletonCall, { kind: 'component' }>) => {
+  const addEdge = (from: string, to: string, call: Extract<SkeletonCall, { kind: 'component' }>, after: string | undefined) => {
     const channel = channelOf(from, to, call.pattern);
-    const key = `${channel}\n${from}\n${to}`;
-    const known = edgeIndex.get(key);
-    if (known !== undefined) return known;
-    edgeIndex.set(key, edges.length);
-    return edges.push({ from: componentIndex(from), to: componentIndex(to), channel }) - 1;
+    const key = `${channel}\n${from}\n${to}\n${after ?? ''}`;
+    const known = edgeIndex.get(key) ?? edges.length;
+    if (known === edges.length) {
+      const follows = after === undefined ? {} : { follows: { component: componentIndex(after), replyShare: 0 } };
+      edges.push({
+        from: componentIndex(from),
+        to: componentIndex(to),
+        channel,
+        ...follows,
+        sizeKb: 0,
+        replyKb: 0,
+        wrappedMs: 0,
+        calls: 0,
+      });
+      edgeIndex.set(key, known);
+    }
+    const edge = edges[known];
+    if (edge) {
+      edge.sizeKb += (call.requestBytes + call.responseBytes) / 1024;
+      edge.replyKb += call.responseBytes / 1024;
+      edge.wrappedMs += call.wrapMs ?? 0;
+      edge.calls += 1;
+    }
+    return known;
   };
+  const maySegment = segmentFinder(workflow);
   // Calls and phases of one visit must be consecutive, so its callees are flattened after all of its own rows are in.
   const addVisit = (visit: SkeletonVisit): number => {
     const id = visits.push(componentIndex(visit.component)) - 1;
     visitPhase.push(phases.length);
     const below: { call: number; visit: SkeletonVisit }[] = [];
+    let before: string | undefined;
     for (const phase of visit.phases) {
+      const only = alone(phase);
+      const after = before !== undefined && only !== undefined && maySegment(visit.component, before, only) ? before : undefined;
+      if (phase.calls.length > 0) before = only;
       const cpuMs = Math.max(0, phase.cpuMs);
       phases.push([Math.max(cpuMs, phase.selfMs), cpuMs]);
       phaseCall.push(calls.length);
@@ -119,7 +151,7 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
         }
         const blocking = call.pattern === 'request' || call.pattern === 'stream' ? 1 : 0;
         const row = {
-          edge: addEdge(visit.component, call.visit.component, call),
+          edge: addEdge(visit.component, call.visit.component, call, after),
           model: -1,
           visit: -1,
           blocking,
@@ -149,7 +181,11 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
     components,
     classes: distinctClasses(profile.skeletons, classes),
     models,
-    edges,
+    edges: edges.map(({ sizeKb, replyKb, wrappedMs, calls: n, follows, ...edge }) => ({
+      ...edge,
+      ...(wrappedMs > 0 ? { wrapMs: wrappedMs / n } : {}),
+      ...(follows === undefined ? {} : { follows: { ...follows, replyShare: sizeKb > 0 ? replyKb / sizeKb : 0 } }),
+    })),
     external: Uint8Array.from(components, (name) => (component.get(name)?.mobility === 'external' ? 1 : 0)),
     concurrency: Int32Array.from(components, (name) => component.get(name)?.concurrency ?? 0x7fffffff),
     entry: first ? componentIndex(first.root.component) : -1,
@@ -188,4 +224,16 @@ function channelFinder(workflow: Workflow): (from: string, to: string, pattern: 
     const direct = joining.find((channel) => channel.kind !== 'topic');
     return (pattern === 'publish' ? (topic ?? direct) : (direct ?? topic))?.id ?? `${from}->${to}`;
   };
+}
+
+/** The component a phase calls, when it waits for one and nothing else. */
+function alone({ calls }: SkeletonVisit['phases'][number]): string | undefined {
+  const [call] = calls;
+  return calls.length === 1 && call?.kind === 'component' && call.pattern === 'request' ? call.visit.component : undefined;
+}
+
+/** Whether two steps of a hub's graph run in one call where they share a unit. */
+function segmentFinder(workflow: Workflow): (hub: string, from: string, to: string) => boolean {
+  const pairs = new Set((workflow.hubs ?? []).flatMap(({ agent, segments }) => segments.map(([from, to]) => `${agent}\n${from}\n${to}`)));
+  return (hub, from, to) => pairs.has(`${hub}\n${from}\n${to}`);
 }

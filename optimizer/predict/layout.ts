@@ -1,5 +1,5 @@
 import type { Configuration, ProtocolPrice } from '../../compiler/contracts/index.ts';
-import type { CompiledProfile } from './compiled-profile.ts';
+import type { CompiledEdge, CompiledProfile } from './compiled-profile.ts';
 import { freeHop, type HopPrice, hopPrice } from './pricing.ts';
 
 /** Component whose unit is not decided yet (bounds only): its hops cost nothing. */
@@ -31,8 +31,27 @@ export function numericLayout(
     unitOf,
     unitIds: configuration.units.map((unit) => unit.id),
     replicas: Int32Array.from(configuration.units, (unit) => unit.replicas),
-    hops: compiled.edges.map((edge) => (crosses(unitOf, edge.from, edge.to) ? priceOf(edge.channel, configuration) : null)),
+    hops: compiled.edges.map((edge) => hopOf(edge, unitOf, () => priceOf(edge.channel, configuration))),
   };
+}
+
+/**
+ * What a call on an edge pays: nothing inside a process; the price of the hop; or, for a step of a graph that runs in the
+ * same call as the step before it, its part of the reply alone. A step whose predecessor is not placed yet may still come
+ * to share its call, so it counts as if it did.
+ */
+export function hopOf(edge: CompiledEdge, unitOf: Int32Array, priceOf: () => HopPrice): HopPrice | null {
+  if (!crosses(unitOf, edge.from, edge.to)) return null;
+  const price = priceOf();
+  const { follows, wrapMs = 0 } = edge;
+  const { latencyFixedMs, latencyPerKbMs, cpuFixedMs, cpuPerKbMs } = price;
+  const before = follows === undefined ? undefined : unitOf[follows.component];
+  if (follows === undefined || (before !== unitOf[edge.to] && before !== undecided)) {
+    return wrapMs === 0 ? price : { latencyFixedMs: latencyFixedMs + wrapMs, latencyPerKbMs, cpuFixedMs: cpuFixedMs + wrapMs, cpuPerKbMs };
+  }
+  const { replyShare } = follows;
+  const reply = wrapMs * replyShare;
+  return { latencyFixedMs: reply, cpuFixedMs: reply, latencyPerKbMs: latencyPerKbMs * replyShare, cpuPerKbMs: cpuPerKbMs * replyShare };
 }
 
 export const crosses = (unitOf: Int32Array, from: number, to: number): boolean =>

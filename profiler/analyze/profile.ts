@@ -15,6 +15,7 @@ import { selfMsOf, type VisitCost, visitCosts } from './cpu.ts';
 import { criticalPath, pathShares } from './critical-path.ts';
 import { distribution } from './distribution.ts';
 import { edgeProfiles } from './edges.ts';
+import { graphSteps } from './graph-steps.ts';
 import { separateLoopWaits } from './loop-waits.ts';
 import { modelProfiles } from './models.ts';
 import { evenly, skeletonOf } from './skeleton.ts';
@@ -59,6 +60,7 @@ export function buildProfile(input: ProfileInput): Profile {
     return { selfMs, cpuMs: cost.cpuMs ?? Math.min(usualMs, selfMs) };
   };
   const edges = edgeProfiles(visits, n);
+  const steps = graphSteps(requests, workflow);
   const good = requests.filter((request) => request.root.span.ok);
   const entry = entryComponent(workflow);
   const classes = [...new Set(good.map((request) => request.requestClass))].sort();
@@ -83,6 +85,7 @@ export function buildProfile(input: ProfileInput): Profile {
     components,
     edges,
     models: modelProfiles(requests, n),
+    ...(steps.length === 0 ? {} : { graphSteps: steps }),
     skeletons: classes.flatMap((requestClass) =>
       evenly(
         good.filter((request) => request.requestClass === requestClass),

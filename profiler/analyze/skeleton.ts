@@ -47,11 +47,11 @@ function entrySkeleton(entries: readonly Visit[], entry: string, ownTime: OwnTim
  * call; where staggered calls together took longer, the rest goes to the next phase as own wall time, so that the sum
  * over the phases is the time measured. A last phase without calls holds the work after them.
  */
-export function visitSkeleton(visit: Visit, ownTime: OwnTime): SkeletonVisit {
-  const raw: { selfMs: number; staggerMs: number; calls: VisitCall[] }[] = [];
+export function visitSkeleton(visit: Visit, ownTime: OwnTime, calls = inTurn(visit.component, visit.calls)): SkeletonVisit {
+  const raw: { selfMs: number; staggerMs: number; calls: OwnCall[] }[] = [];
   let cursor = visit.startMs;
   let staggerMs = 0;
-  for (const group of overlapping(visit.calls)) {
+  for (const group of overlapping(calls)) {
     const startMs = Math.min(...group.map((call) => call.wait.startMs));
     const endMs = Math.max(...group.map((call) => call.wait.endMs));
     raw.push({ selfMs: Math.max(0, startMs - cursor), staggerMs, calls: group });
@@ -61,22 +61,36 @@ export function visitSkeleton(visit: Visit, ownTime: OwnTime): SkeletonVisit {
   const afterMs = Math.max(0, visit.endMs - cursor);
   if (afterMs + staggerMs > 0 || (raw.length === 0 && visit.turn)) raw.push({ selfMs: afterMs, staggerMs, calls: [] });
 
-  const { selfMs, cpuMs } = ownTime(visit);
+  const own = ownTime(visit);
+  // Wrapping belongs to the hops (`wrapMs`).
+  const wrapMs = amount(visit.turn, attr.packMs);
+  const selfMs = Math.max(0, own.selfMs - wrapMs);
+  const cpuMs = Math.max(0, own.cpuMs - wrapMs);
   const wallMs = raw.reduce((sum, phase) => sum + phase.selfMs, 0);
   const phases = raw.map((phase) => {
     const share = wallMs > 0 ? phase.selfMs / wallMs : 1 / raw.length;
     return {
       selfMs: selfMs * share + phase.staggerMs,
       cpuMs: cpuMs * share,
-      calls: phase.calls.map((call) => callSkeleton(call, ownTime)),
+      calls: phase.calls.map((call) => callSkeleton(call, ownTime, wrapShare(visit, call))),
     };
   });
   return { component: visit.component, phases };
 }
 
+/** A graph's hub wraps state for all its nodes elsewhere: of the time that took, a call's part goes by its bytes. */
+function wrapShare(visit: Visit, call: VisitCall): number {
+  const wrapMs = amount(visit.turn, attr.packMs);
+  if (wrapMs === 0 || call.kind !== 'component' || !(attr.graphNode in call.node.span.attributes)) return 0;
+  const bytesOf = ({ node }: VisitCall) =>
+    attr.graphNode in node.span.attributes ? amount(node, attr.requestBytes) + amount(node, attr.responseBytes) : 0;
+  const all = visit.calls.reduce((sum, each) => sum + bytesOf(each), 0);
+  return all > 0 ? (wrapMs * bytesOf(call)) / all : 0;
+}
+
 /** Calls in order of start, cut where nothing is under way. One-way messages are under way until accepted. */
-function overlapping(calls: readonly VisitCall[]): VisitCall[][] {
-  const groups: VisitCall[][] = [];
+function overlapping(calls: readonly OwnCall[]): OwnCall[][] {
+  const groups: OwnCall[][] = [];
   let endMs = Number.NEGATIVE_INFINITY;
   for (const call of calls) {
     const last = groups.at(-1);
@@ -87,8 +101,32 @@ function overlapping(calls: readonly VisitCall[]): VisitCall[][] {
   return groups;
 }
 
-function callSkeleton(call: VisitCall, ownTime: OwnTime): SkeletonCall {
-  if (call.kind === 'component') return componentCall(call.visit, ownTime);
+/** A call as a visit's own: `calls` are those of the callee when some that ran inside it were not its own. */
+type OwnCall = VisitCall & { readonly calls?: readonly VisitCall[] };
+
+/**
+ * The calls of a visit one after the other as its component meant them. Steps of a graph that run together in another unit
+ * (`Hub.segments`) show as calls inside the first of them, made in the hub's name: taken out of it, each is a call of the
+ * hub, and each waits until the next begins.
+ */
+function inTurn(component: string, calls: readonly VisitCall[]): readonly OwnCall[] {
+  return calls.flatMap((call): OwnCall[] => {
+    if (call.kind !== 'component') return [call];
+    const further = call.visit.calls.filter((each) => each.kind === 'component' && isMadeBy(each, component, call.visit.component));
+    if (further.length === 0) return [call];
+    const steps = [{ ...call, calls: call.visit.calls.filter((each) => !further.includes(each)) }, ...further];
+    return steps.map((step, i) => {
+      const endMs = steps[i + 1]?.wait.startMs ?? call.wait.endMs;
+      return { ...step, wait: { startMs: step.wait.startMs, endMs: Math.max(step.wait.startMs, endMs) } };
+    });
+  });
+}
+
+const isMadeBy = ({ node }: VisitCall, component: string, inside: string): boolean =>
+  component !== inside && label(node, attr.from) === component;
+
+function callSkeleton(call: OwnCall, ownTime: OwnTime, wrapMs: number): SkeletonCall {
+  if (call.kind === 'component') return componentCall(call.visit, ownTime, call.calls, wrapMs);
   const { node } = call;
   return {
     kind: 'model',
@@ -100,13 +138,16 @@ function callSkeleton(call: VisitCall, ownTime: OwnTime): SkeletonCall {
   };
 }
 
-function componentCall(visit: Visit, ownTime: OwnTime): SkeletonCall {
+function componentCall(visit: Visit, ownTime: OwnTime, calls?: readonly VisitCall[], callerWrapMs = 0): SkeletonCall {
+  const isNode = attr.graphNode in visit.call.span.attributes;
+  const wrapMs = callerWrapMs + (isNode ? amount(visit.turn, attr.packMs) : 0);
   return {
     kind: 'component',
     pattern: patternOf(visit.call),
     requestBytes: amount(visit.call, attr.requestBytes),
     responseBytes: amount(visit.call, attr.responseBytes),
-    visit: visitSkeleton(visit, ownTime),
+    ...(wrapMs > 0 ? { wrapMs } : {}),
+    visit: visitSkeleton(visit, ownTime, calls),
   };
 }
 

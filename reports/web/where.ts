@@ -53,6 +53,15 @@ export function whereSection({ whereItGoes, traces }: Report): Markup {
     )}</tbody></table></div>
 </div>
 ${
+  whereItGoes.graphSteps !== undefined &&
+  html`<div class="card scroll" style="margin-top:16px"><h3>Ways through the graph, per request</h3><table>
+<thead><tr><th data-sort>From → to</th><th class="n" data-sort>Times</th><th>Known from</th></tr></thead>
+<tbody>${whereItGoes.graphSteps.map(
+    (row) => html`<tr><td>${row.from} → ${row.to}</td><td class="n" data-value="${row.perRequest}">${count(row.perRequest)}</td>
+<td>${row.declared ? 'the graph' : 'traces alone'}</td></tr>`,
+  )}</tbody></table></div>`
+}
+${
   whereItGoes.models.length > 0 &&
   html`<div class="card scroll" style="margin-top:16px"><h3>Models, per request</h3><table>
 <thead><tr><th>Model</th><th class="n">Calls</th><th class="n">Tokens in</th><th class="n">of them cached</th><th class="n">Tokens out</th><th class="n">p50 of a call</th><th class="n">Queue</th><th class="n">Per 1000 requests</th><th>Source</th></tr></thead>

@@ -1,3 +1,4 @@
+import type { Attributes } from '@opentelemetry/api';
 import type { Effect, Pattern } from '../../compiler/contracts/workflow.ts';
 import type { CallMeta } from '../protocols/protocol.ts';
 import type { Clock, Scope } from './scope.ts';
@@ -24,6 +25,8 @@ export interface Delivery {
   readonly affinity?: string;
   /** Only this instance will do. */
   readonly instance?: string;
+  /** Shown on the caller's span of the hop. */
+  readonly attributes?: Attributes;
 }
 
 /** Where a run of a graph is. Travels beside the state. */

@@ -1,51 +1,171 @@
 import { z } from 'zod';
-import type { AgentContext, AgentRef, CodeAgent } from '../../compiler/api/definitions.ts';
 import { agent, codeAgent } from '../../compiler/api/index.ts';
 import { CallError } from '../../compiler/contracts/call-errors.ts';
-import { type CompiledGraph, componentName, nodeIds } from '../../compiler/frontends/langgraph/compiled-graph.ts';
-import { requireJson } from './json-safe.ts';
+import {
+  graphsIn,
+  type PlaceableNode,
+  pathOfNamespace,
+  placeableNodes,
+  segmentPairs,
+} from '../../compiler/frontends/langgraph/compiled-graph.ts';
+import {
+  type CompiledGraph,
+  type Kit,
+  missingFields,
+  pregelKey,
+  type RunConfig,
+  type Scratchpad,
+  supportedVersions,
+} from '../../compiler/frontends/langgraph/fields.ts';
+import type { InsideAgent } from './inside-agent.ts';
+import { type CallParts, callNode, callSegment, settle } from './langgraph/call-node.ts';
+import { packerOf } from './langgraph/envelope.ts';
+import { hubHandler } from './langgraph/hub.ts';
+import { errorOf } from './langgraph/messages.ts';
+import type { ModelEnvironment } from './langgraph/model-environment.ts';
+import { type Run, runOf } from './langgraph/run.ts';
+import { nodeHandler } from './langgraph/run-node.ts';
+import { interceptTasks, readyKey, Supersteps, segmentLimit, stateBefore, stepOf } from './langgraph/segments.ts';
+import { answerStore } from './langgraph/store.ts';
+
+export interface HubPlacement {
+  /** Component names of the graph's nodes, by the unit that holds them; the hub's own unit under ''. */
+  readonly units: { readonly [unit: string]: readonly string[] };
+}
+
+/** Turns at a time; a turn of a hub mostly waits. */
+const concurrency = 64;
 
 /**
- * Under this key a run's config holds the context of its turn: the graph is one value for all runs. An AsyncLocalStorage
- * would not do: it is lost on the way through the graph's loop (seen with LangGraph.js 1.4.2).
- */
-const turnKey = 'dmas_opt_turn';
-
-const contractOf = (name: string): AgentRef => agent(name, { input: z.unknown(), output: z.unknown() });
-
-/**
- * The agent that runs a LangGraph.js graph's own loop. Its nodes are called like any agent, in this process or another:
- * what a node would run is replaced by a call with the state as it is at that step.
+ * The agent that runs a LangGraph.js graph's own loop. Each node's code is called where the plan put it: `bound` of the
+ * node is replaced, on the one compiled graph; state, reducers, edges, branches, joins, checkpoints and streams stay
+ * LangGraph's. Nodes that follow one another in one other unit are called together (see langgraph/run-segment.ts).
  *
  * Takes over `graph`, which must not be invoked by anyone else afterwards.
  */
-export function langgraphHub(name: string, graph: CompiledGraph): CodeAgent {
-  const nodes = nodeIds(graph).map((id) => ({ id, ref: contractOf(componentName(id)) }));
-  for (const { id, ref } of nodes) {
-    const node = graph.nodes[id];
-    if (node === undefined) throw new TypeError(`the graph ${name} has no runnable node ${id}`);
-    // A copy that differs in `invoke` alone stays a Runnable of the LangChain version the user has.
-    const remote = Object.create(node.bound) as typeof node.bound;
-    remote.invoke = async (state, config) => {
-      const context = config?.configurable?.[turnKey] as AgentContext | undefined;
-      if (context === undefined) throw new CallError({ code: 'failed', message: `node ${id} of ${name} was run outside a request` });
-      requireJson(state, ref.name, 'input');
-      return context.call(ref, state);
-    };
-    node.bound = remote;
-  }
-  return codeAgent(
-    contractOf(name),
-    (input, context) => graph.invoke(input, { signal: context.signal, configurable: { [turnKey]: context } }),
-    { calls: nodes.map((node) => node.ref) },
-  );
+export function langgraphHub(
+  name: string,
+  graph: CompiledGraph,
+  kit: Kit,
+  { units }: HubPlacement,
+  models?: ModelEnvironment,
+): InsideAgent {
+  const missing = missingFields(graph);
+  if (missing.length > 0)
+    throw new TypeError(`the graph ${name} has no ${missing.join(', ')}: supported is @langchain/langgraph ${supportedVersions}`);
+  const packer = packerOf(graph, kit);
+  const nodes = placeableNodes(graph);
+  const parts: CallParts = { hub: name, kit, local: new Set(units[''] ?? []) };
+  const byPath = new Map(nodes.map((node) => [node.path.join('/'), node]));
+  const placedAt = (config: RunConfig | undefined) =>
+    byPath.get(pathOfNamespace(String(config?.configurable?.checkpoint_ns ?? '')).join('/'));
+  for (const { graph: each } of graphsIn(graph)) takeOver(parts, each, placedAt, units);
+  const calls = nodes.map((node) => langgraphContract(node.component));
+  const hub = codeAgent(langgraphContract(name), async () => undefined, { calls, concurrency });
+  return {
+    ...hub,
+    inside: (runtime) => {
+      const handle = hubHandler({ name, graph, kit, packer }, runtime);
+      return async (body, turn) => {
+        models?.attach(runtime());
+        return (await answerStore(graph, packer, body, turn)) ?? handle(body, turn);
+      };
+    },
+  };
 }
 
-/** One node of a LangGraph.js graph as an agent: gets the state, returns the update. */
-export function langgraphNode(name: string, graph: CompiledGraph): CodeAgent {
-  const id = nodeIds(graph).find((candidate) => componentName(candidate) === name);
-  // The builder keeps what the node runs when a hub in this process has put calls in its place.
-  const runnable = id === undefined ? undefined : graph.builder.nodes[id]?.runnable;
-  if (runnable === undefined) throw new TypeError(`the graph has no node for ${name}`);
-  return codeAgent(contractOf(name), (state, context) => runnable.invoke(state, { signal: context.signal }));
+/** One node of a LangGraph.js graph as an agent of its own. */
+export function langgraphNode(name: string, hub: string, graph: CompiledGraph, kit: Kit, models?: ModelEnvironment): InsideAgent {
+  const node = placeableNodes(graph).find((candidate) => candidate.component === name);
+  if (node === undefined) throw new TypeError(`the graph has no node for ${name}`);
+  // The outermost graph's serializer, as in the hub.
+  const parts = { hub, node, kit, packer: packerOf(graph, kit) };
+  // Operations on the store go back to the hub.
+  const calls = graph.store === undefined ? [] : [langgraphContract(hub)];
+  return {
+    ...codeAgent(langgraphContract(name), async () => undefined, { concurrency, calls }),
+    inside: (runtime) => nodeHandler(parts, runtime, models),
+  };
+}
+
+/** What others need to know of a hub or a node: its name. Its input and output are the graph's own business. */
+export const langgraphContract = (name: string) => agent(name, { input: z.unknown(), output: z.unknown(), chunk: z.unknown() });
+
+/** Puts calls in the place of the code of one graph's nodes. A graph that is used twice is one value with two paths. */
+function takeOver(
+  parts: CallParts,
+  graph: CompiledGraph,
+  placedAt: (config: RunConfig | undefined) => PlaceableNode | undefined,
+  units: HubPlacement['units'],
+): void {
+  const supersteps = new Supersteps();
+  for (const { id } of placeableNodes(graph).filter((node) => node.path.length === 1)) {
+    const node = graph.nodes[id];
+    const original = graph.builder.nodes[id]?.runnable;
+    if (node === undefined || original === undefined || node.bound !== original) continue;
+    // A copy that differs in `invoke` alone stays a Runnable of the LangChain version the user has.
+    const elsewhere = Object.create(original) as typeof original;
+    elsewhere.invoke = async (input, config = {}) => {
+      const run = runOf(config);
+      const placed = placedAt(config);
+      // A graph that a node runs by itself belongs to that node.
+      if (run === undefined || placed === undefined) return original.invoke(input, config);
+      return callNode(parts, run, placed, input, config);
+    };
+    node.bound = elsewhere;
+    const pairs = segmentPairs(graph);
+    if (!pairs.some((pair) => pair.includes(id))) continue;
+    const together = pairs.flatMap(([from, to]) => (from === id ? [to] : []));
+    interceptTasks(node, supersteps, async (_input, config, alone) => {
+      const run = runOf(config);
+      const placed = placedAt(config);
+      if (run === undefined || placed === undefined || parts.local.has(placed.component)) return null;
+      const unit = Object.values(units).find((components) => components.includes(placed.component)) ?? [];
+      const siblings = placeableNodes(graph, placed.path.slice(0, -1))
+        .filter((other) => unit.includes(other.component))
+        .map((other) => other.id);
+      return viaSegment(parts, run, placed, config, siblings, together, alone);
+    });
+  }
+}
+
+/** A task that ran ahead, or one that is called together with those that may follow it; null when it is called alone. */
+async function viaSegment(
+  parts: CallParts,
+  run: Run,
+  node: PlaceableNode,
+  config: RunConfig,
+  siblings: readonly string[],
+  together: readonly string[],
+  alone: () => boolean,
+): Promise<{ result: unknown } | null> {
+  const above = node.path.slice(0, -1).join('/');
+  const [step, send] = [stepOf(config), config.configurable?.[pregelKey.send]];
+  if (typeof send !== 'function') return null;
+  const limit = segmentLimit(run, above, config);
+  const ready = run.ready.get(readyKey(above, node.id, step));
+  if (ready !== undefined) {
+    run.ready.delete(readyKey(above, node.id, step));
+    if ('failed' in ready) throw errorOf(ready.failed);
+    send(ready.writes);
+    return { result: undefined };
+  }
+  const scratchpad = config.configurable?.[pregelKey.scratchpad] as Scratchpad | undefined;
+  const answers = scratchpad === undefined || scratchpad.resume.length > 0 || scratchpad.nullResume !== undefined;
+  const pulled = (config.metadata?.langgraph_path as readonly unknown[] | undefined)?.[0] === '__pregel_pull';
+  if (limit < 2 || answers || !pulled || !alone() || !together.some((id) => siblings.includes(id))) return null;
+  const state = stateBefore(node.graph, config);
+  if (state === undefined) return null;
+  const segment = { state: await run.packer.pack(state, 'state of the graph'), nodes: siblings, limit };
+  const reply = await callSegment(parts, run, node, segment, config);
+  if (reply.kind !== 'segment') return { result: await settle(parts, run, config, reply) };
+  const [first, ...later] = reply.steps;
+  if (first === undefined || 'failed' in first)
+    throw new CallError({ code: 'failed', message: `node ${node.id} answered without its own step` });
+  for (const [index, each] of later.entries()) {
+    const done = 'failed' in each ? each : { writes: (await run.packer.unpack(each.writes)) as unknown[] };
+    run.ready.set(readyKey(above, each.node, step + 1 + index), done);
+  }
+  send((await run.packer.unpack(first.writes)) as unknown[]);
+  return { result: undefined };
 }

@@ -1,4 +1,4 @@
-import { SpanKind } from '@opentelemetry/api';
+import { type Attributes, SpanKind } from '@opentelemetry/api';
 import { httpUrl, type Peers } from '../../compiler/contracts/binding.ts';
 import { CallError, toCallError } from '../../compiler/contracts/call-errors.ts';
 import type { PlannedModel } from '../../compiler/contracts/plan.ts';
@@ -81,6 +81,47 @@ export class Models {
       server.outstanding--;
     }
   }
+
+  /**
+   * Lets code that speaks to a model by itself do so, on the less busy of two servers. `asked` is the name on the wire; one
+   * that no model has goes to the first.
+   *
+   * @throws CallError `unavailable`
+   */
+  async direct<T>(asked: string, work: (server: DirectServer) => Promise<T>): Promise<T> {
+    const bindings = [...this.#bindings.values()];
+    const binding = bindings.find(({ name, model }) => name === asked || model.model === asked) ?? bindings[0];
+    const server = lessBusyOfTwo(binding?.servers ?? []);
+    if (binding === undefined || server === undefined)
+      throw new CallError({ code: 'unavailable', message: `no server of model ${asked} is known` });
+    const { model } = binding;
+    const key = model.secret === undefined ? undefined : process.env[model.secret];
+    server.outstanding++;
+    try {
+      return await work({
+        url: server.url,
+        ...(key === undefined ? {} : { key }),
+        name: binding.name,
+        wireName: model.model,
+        attributes: modelAttributes(binding),
+      });
+    } finally {
+      server.outstanding--;
+    }
+  }
+}
+
+/** A model server for code that calls it by itself. */
+export interface DirectServer {
+  /** Base URL as bound; without a path it is the server's root. */
+  readonly url: string;
+  readonly key?: string;
+  /** Logical name of the model. */
+  readonly name: string;
+  /** What its server calls it. */
+  readonly wireName: string;
+  /** What a span of the call says of the model. */
+  readonly attributes: Attributes;
 }
 
 function pick({ model, servers }: Binding, scope: Scope): Server | undefined {
@@ -112,7 +153,8 @@ const modelAttributes = ({ name, model }: Binding) => ({
   [attr.responseModel]: model.model,
 });
 
-const replyAttributes = ({ usage, firstChunkMs, queueMs }: ChatReply) => ({
+/** What a span of a model call says of its reply. */
+export const replyAttributes = ({ usage, firstChunkMs, queueMs }: Pick<ChatReply, 'usage' | 'firstChunkMs' | 'queueMs'>) => ({
   [attr.tokensIn]: usage.tokensIn,
   [attr.tokensOut]: usage.tokensOut,
   [attr.tokensCached]: usage.tokensCached,

@@ -196,6 +196,7 @@ export function hopAttributes(delivery: Delivery, protocol: string) {
     [attr.to]: delivery.to,
     ...(delivery.topic === undefined ? {} : { [attr.topic]: delivery.topic.name }),
     ...(delivery.graph === undefined ? {} : { [attr.step]: delivery.graph.step }),
+    ...delivery.attributes,
   };
 }
 

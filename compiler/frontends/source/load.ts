@@ -146,7 +146,9 @@ function placeInStack(error: unknown, temporary: string, map: SourceMapPayload, 
 /** An esbuild message as a problem. `folder` is what its paths are relative to. */
 export function problemOfMessage(message: Message, folder: string, code: 'DMAS_WF_LOAD' | 'DMAS_BUNDLE', fallback: string): Problem {
   const { location } = message;
-  const hint = message.notes.map((note) => note.text).join(' ');
+  // A framework is the user's to install.
+  const framework = /Could not resolve "(@langchain\/[\w-]+)/.exec(message.text)?.[1];
+  const hint = framework === undefined ? message.notes.map((note) => note.text).join(' ') : `npm install ${framework}`;
   const at: Place =
     location === null
       ? { file: fallback }
