@@ -64,6 +64,14 @@ export function createProgram(setCode: SetCode): Command {
     .addOption(progressOption())
     .action(async (traces, options) => setCode(await (await import('./commands/analyze.ts')).analyze(traces, options)));
 
+  command(
+    'import <sources...>',
+    'write a draft scenario from traces, agent cards, a compose file, langgraph.json or kubernetes:<namespace>',
+  )
+    .option('--out <folder>', 'where to', 'imported')
+    .option('--force', 'overwrite what is there')
+    .action(async (sources, options) => setCode(await (await import('./commands/import.ts')).importSystem(sources, options)));
+
   command('validate <scenario>', 'check a scenario and its workflow; nothing is started')
     .option('--print', 'print the effective scenario with defaults filled in')
     .action(async (file, options) => setCode(await (await import('./commands/validate.ts')).validate(file, options)));

@@ -54,14 +54,14 @@ export class Agents implements A2ARequestHandler {
     return this.card(component, exchangeOf(context).header('host') ?? exchangeOf(context).header(':authority') ?? 'localhost');
   }
 
-  async sendMessage(params: SendMessageRequest, context: ServerCallContext) {
+  async sendMessage(params: SendMessageRequest, context: ServerCallContext): ReturnType<A2ARequestHandler['sendMessage']> {
     const own = ownCallOf(params.message);
     if (own !== undefined) return answerOwn(this.#serving, exchangeOf(context), targetOf(params, context), params, own);
     requireParts(params);
     return this.#agent(params, context).sendMessage(params, context);
   }
 
-  async *sendMessageStream(params: SendMessageRequest, context: ServerCallContext) {
+  async *sendMessageStream(params: SendMessageRequest, context: ServerCallContext): ReturnType<A2ARequestHandler['sendMessageStream']> {
     const own = ownCallOf(params.message);
     if (own !== undefined) {
       yield* streamOwn(this.#serving, exchangeOf(context), targetOf(params, context), params, own);

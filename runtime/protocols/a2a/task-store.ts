@@ -38,7 +38,7 @@ export class RecentTasks implements TaskStore {
   }
 
   /** Filters and pages are the SDK's. */
-  async list(request: ListTasksRequest, context: ServerCallContext) {
+  async list(request: ListTasksRequest, context: ServerCallContext): ReturnType<TaskStore['list']> {
     const store = new InMemoryTaskStore();
     for (const { task } of this.#tasks.values()) await store.save(task, context);
     return store.list(request, context);

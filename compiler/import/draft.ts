@@ -1,0 +1,228 @@
+import { Document, isMap, isScalar, type Pair, type Scalar, visit } from 'yaml';
+import type { FoundComponent, FoundModel, FoundProgram, FoundSystem, Question } from './found.ts';
+
+export interface DraftRequest {
+  readonly system: FoundSystem;
+  /** A graph whose code runs as it is: becomes the workflow, and the components of `system` are left to questions. */
+  readonly graph?: { readonly specifier: string };
+  /** How users arrive, where traces say. */
+  readonly arrivalsPerSecond?: number;
+  /** Path of the scenario's JSON Schema as seen from the draft's folder. */
+  readonly schema: string;
+  /** The command that made it, shown at the top. */
+  readonly madeBy: string;
+}
+
+export interface Draft {
+  /** File name → text. */
+  readonly files: { readonly [name: string]: string };
+  readonly questions: readonly Question[];
+}
+
+/**
+ * A scenario that validates, with the present layout as its baseline. What only the team knows stands in it with the most
+ * careful value (an external agent may get next to no load, a program that nobody named cannot be started) and as a
+ * question.
+ */
+export function writeDraft(request: DraftRequest): Draft {
+  const { system, graph } = request;
+  const components = graph === undefined ? placed(system) : [];
+  const questions = [...system.questions, ...missing(request, components)];
+  const files = { 'scenario.yaml': scenarioText(request, components, questions) };
+  return { files: graph === undefined ? { ...files, 'workflow.yaml': workflowText(request, components) } : files, questions };
+}
+
+/** Only what can be reached from an entry is part of the workflow; the compiler would refuse the rest. */
+function placed(system: FoundSystem): readonly FoundComponent[] {
+  const entry = entryOf(system);
+  const reached = new Set([entry]);
+  for (const name of reached) for (const edge of system.edges) if (edge.from === name) reached.add(edge.to);
+  return system.components.filter((component) => reached.has(component.name));
+}
+
+const entryOf = ({ entry, components, edges }: FoundSystem): string =>
+  entry ?? components.find(({ name }) => !edges.some((edge) => edge.to === name))?.name ?? components[0]?.name ?? 'agent';
+
+const isExternal = (component: FoundComponent): boolean => component.run?.kind === 'url';
+
+function missing({ system, graph }: DraftRequest, components: readonly FoundComponent[]): Question[] {
+  const about = system.name;
+  const outside = graph === undefined ? system.components.filter((component) => !components.includes(component)) : system.components;
+  const reason = graph === undefined ? 'nothing was seen to call it' : 'it runs beside the graph';
+  return [
+    ...outside.map(
+      ({ name, place }): Question => ({ about: name, place, text: `${name} is left out: ${reason}. Who calls it, and how is it started?` }),
+    ),
+    ...components
+      .filter((component) => component.run === undefined)
+      .map(
+        ({ name, place }): Question => ({
+          about: name,
+          place,
+          text: `How is ${name} started? Put its command in place of "${placeholder}".`,
+        }),
+      ),
+    {
+      about,
+      text: 'What do users really send? Put real inputs into workload.inputs: the layout that is best for them is what is looked for.',
+    },
+  ];
+}
+
+const placeholder = 'how-is-it-started';
+
+function scenarioText(request: DraftRequest, components: readonly FoundComponent[], questions: readonly Question[]): string {
+  const { system, graph, schema, madeBy, arrivalsPerSecond } = request;
+  const images = components.some((component) => component.run?.kind === 'image');
+  const deployed = components.filter((component) => !isExternal(component));
+  const scaled = deployed.flatMap(({ name, autoscaling }) =>
+    autoscaling === undefined ? [] : [[name, [autoscaling.min, autoscaling.max]] as const],
+  );
+  const rate = Math.min(arrivalsPerSecond ?? 2, ...components.filter(isExternal).map(() => externalRate));
+  const bound = system.models.filter(
+    (model) => model.url !== undefined && model.usedBy.some((name) => components.some((each) => each.name === name)),
+  );
+  const document = new Document({
+    name: system.name,
+    workflow: graph?.specifier ?? './workflow.yaml',
+    ...(images ? { target: 'docker' } : {}),
+    ...(bound.length === 0 ? {} : { models: Object.fromEntries(bound.map((model) => [model.name, modelOf(model)])) }),
+    ...(components.length === 0 ? {} : { agents: Object.fromEntries(components.map((each) => [each.name, agentOf(each, bound)])) }),
+    ...(deployed.length === 0
+      ? {}
+      : {
+          baseline: {
+            layout: deployed.map(({ name, replicas = 1, resources }) => ({
+              components: [name],
+              replicas,
+              ...(resources === undefined ? {} : { resources }),
+            })),
+          },
+        }),
+    workload: {
+      inputs: [{ text: 'put here what users really send' }],
+      classes: { default: { arrivals: { process: 'poisson', perSecond: rate } } },
+    },
+    ...(scaled.length === 0 ? {} : { search: { replicas: Object.fromEntries(scaled) } }),
+  });
+  document.commentBefore = [
+    ` yaml-language-server: $schema=${schema}`,
+    ` A draft, made by ${madeBy}. The baseline is what was found running.`,
+    ...(questions.length === 0 ? [] : [' Open questions:', ...questions.map((question) => `  - ${asLine(question)}`)]),
+    ...system.services.map(({ name, what, place }) => ` Left where it is: ${name}, a ${what} (${place}).`),
+  ].join('\n');
+  for (const component of components) {
+    const freedom = component.mobility === 'replicasOnly' ? 'replicas only' : component.mobility;
+    const called = component.called === undefined ? '' : `${component.called}: `;
+    comment(document, ['agents', component.name], ` ${called}${freedom}, ${component.reason} (${component.place})`);
+  }
+  for (const { name, autoscaling } of deployed) {
+    if (autoscaling !== undefined) comment(document, ['search', 'replicas', name], ` scaled by ${autoscaling.by} today`);
+  }
+  return print(document);
+}
+
+/** Calls per second for an agent whose owner was not asked: next to nothing. */
+const externalRate = 1;
+
+function agentOf(component: FoundComponent, bound: readonly FoundModel[]): object {
+  const spoken = component.options === undefined ? {} : { options: component.options };
+  return {
+    ...programOf(component.run, bound),
+    ...(component.speaks === undefined || component.speaks === 'http-json' ? {} : { speaks: component.speaks }),
+    ...spoken,
+  };
+}
+
+function programOf(run: FoundProgram | undefined, bound: readonly FoundModel[]): object {
+  if (run === undefined) return { command: [placeholder] };
+  if (run.kind === 'url') return { external: { url: run.url, maxRate: externalRate, maxConcurrency: 1 } };
+  const { image, command, environment, neighbours, models, secrets } = run;
+  const asked = Object.entries(models).filter(([name]) => bound.some((model) => model.name === name));
+  const some = <T extends object>(key: string, value: T): object => (Object.keys(value).length === 0 ? {} : { [key]: value });
+  return {
+    image,
+    ...(command === undefined ? {} : { command }),
+    ...some('env', environment),
+    ...some('neighbours', neighbours),
+    ...some('models', Object.fromEntries(asked.map(([name, baseUrl]) => [name, { baseUrl }]))),
+    ...some('secrets', secrets),
+  };
+}
+
+const modelOf = ({ url, model }: FoundModel): object => ({ backend: 'openai-compatible', url, ...(model === undefined ? {} : { model }) });
+
+function workflowText({ system, madeBy }: DraftRequest, components: readonly FoundComponent[]): string {
+  const names = new Set(components.map(({ name }) => name));
+  const calls = (name: string) => system.edges.filter((edge) => edge.from === name && names.has(edge.to)).map((edge) => edge.to);
+  const agents = components.filter(({ kind }) => kind === 'agent');
+  const servers = components.filter(({ kind }) => kind === 'toolServer');
+  const spoken = ({ speaks, options }: FoundComponent) => ({
+    ...(speaks === undefined || speaks === 'http-json' ? {} : { speaks }),
+    ...(options === undefined ? {} : { options }),
+  });
+  const document = new Document({
+    name: system.name,
+    entry: entryOf(system),
+    agents: Object.fromEntries(
+      agents.map((agent) => [
+        agent.name,
+        {
+          ...(agent.description ? { description: agent.description } : {}),
+          ...(calls(agent.name).length === 0 ? {} : { calls: calls(agent.name) }),
+          ...(agent.streams ? { streams: true } : {}),
+          ...spoken(agent),
+        },
+      ]),
+    ),
+    ...(servers.length === 0
+      ? {}
+      : {
+          toolServers: Object.fromEntries(
+            servers.map((server) => [
+              server.name,
+              {
+                ...spoken(server),
+                ...(server.tools?.length ? { tools: Object.fromEntries(server.tools.map((tool) => [tool, {}])) } : { discovers: true }),
+              },
+            ]),
+          ),
+        }),
+  });
+  document.commentBefore = ` Who calls whom, as far as seen. A draft, made by ${madeBy}.`;
+  for (const edge of system.edges.filter(({ certainty }) => certainty === 'guessed'))
+    comment(document, ['agents', edge.from, 'calls'], ` guessed: ${edge.to}, from ${edge.place}`, true);
+  return print(document);
+}
+
+/** Short lists and mappings on one line, as people write them. */
+function print(document: Document): string {
+  visit(document, {
+    Seq: (_key, node) => {
+      if (node.items.every(isScalar)) node.flow = true;
+    },
+    Map: (key, node) => {
+      if (
+        typeof key === 'number' ||
+        (node.items.length <= 2 && node.items.every(({ value }) => isScalar(value) && !(node.commentBefore ?? value.comment)))
+      ) {
+        if (String(node).length < 100 && node.items.every((pair) => !(isScalar(pair.key) && pair.key.commentBefore))) node.flow = true;
+      }
+    },
+  });
+  return document.toString({ lineWidth: 120 });
+}
+
+const asLine = ({ text, place }: Question): string => (place === undefined ? text : `${text} (${place})`);
+
+/** Puts a comment before a key; `add` keeps the one that stands there. */
+function comment(document: Document, path: readonly string[], text: string, add = false): void {
+  const parent = path.length > 1 ? document.getIn(path.slice(0, -1), true) : document.contents;
+  if (!isMap(parent)) return;
+  const pair = parent.items.find((item) => String(isScalar(item.key) ? item.key.value : item.key) === path.at(-1)) as
+    | Pair<Scalar>
+    | undefined;
+  if (pair === undefined) return;
+  if (!isScalar(pair.key)) pair.key = document.createNode(pair.key) as Scalar;
+  pair.key.commentBefore = add && pair.key.commentBefore ? `${pair.key.commentBefore}\n${text}` : text;
+}
