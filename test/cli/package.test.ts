@@ -33,13 +33,13 @@ describe('the examples', () => {
     const folder = join(root, 'scenarios', name);
     const files = (await readdir(folder)).filter((file) => file.endsWith('.ts'));
     const [, workflow = ''] = /^workflow: \.\/([\w.-]+)/m.exec(await readFile(join(folder, 'scenario.yaml'), 'utf8')) ?? [];
-    expect(files).toContain(workflow);
+    expect(await readdir(folder)).toContain(workflow);
     const needed = Object.keys(await packagesOf(name));
     for (const file of files) {
       const text = await readFile(join(folder, file), 'utf8');
       const imported = [...text.matchAll(/(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g)].map(([, specifier]) => specifier ?? '');
       const foreign = imported.filter((specifier) => !/^(dmas-opt$|node:|\.\/)/.test(specifier));
-      expect(foreign.filter((specifier) => !needed.includes(specifier))).toEqual([]);
+      expect(foreign.filter((specifier) => !needed.some((name) => specifier === name || specifier.startsWith(`${name}/`)))).toEqual([]);
     }
   });
 });
@@ -104,14 +104,7 @@ describe.skipIf(!full)('the packed package (DMAS_OPT_FULL=1: builds, packs and i
     const scenario = await readFile(join(project, name, 'scenario.yaml'), 'utf8');
     const schema = /\$schema=(\S+)/.exec(scenario)?.[1] ?? '';
     expect(JSON.parse(await readFile(join(project, name, schema), 'utf8'))).toHaveProperty('title');
-    const validated = dmasOpt('validate', `${name}/scenario.yaml`);
-    if (!name.startsWith('langgraph-')) return expect((await validated).stdout).toContain('is valid');
-    // The framework is an optional peer, which this project does not have; it is told so.
-    const { stdout, stderr } = await validated.then(
-      () => ({ stdout: '', stderr: 'it validated' }),
-      (error: Failed) => error,
-    );
-    expect(stdout + stderr).toContain('npm install @langchain/');
+    expect((await dmasOpt('validate', `${name}/scenario.yaml`)).stdout).toContain('is valid');
   });
 
   it('compiles an example to files that need nothing beside them, and they serve', async (context) => {
