@@ -40,7 +40,10 @@ const pages = await Promise.all(
     return { file, commands };
   }),
 );
-const isShort = (command: string) => /^dmas-opt (init|validate|plan|compile|schema|explain|analyze traces\.json)\b/.test(command);
+const isShort = (command: string) =>
+  /^dmas-opt (init|validate|plan|compile|schema|explain|analyze traces\.json|import (compose|langgraph)\.)/.test(command);
+
+const compose = 'services:\n  planner: { image: acme/planner, ports: ["8080:80"] }\n';
 
 const cli = ['--import', import.meta.resolve('tsx'), join(root, 'cli/main.ts')];
 /** With a list of deployments of its own, so that `doctor --clean` sees nobody else's. */
@@ -72,6 +75,9 @@ describe('commands in the documentation', () => {
       const cwd = await fresh();
       if (!commands.some((command) => command.startsWith('dmas-opt init'))) await run(cwd, ['init', 'my-app']);
       if (commands.some((command) => command.includes(' traces.json'))) await writeFile(join(cwd, 'traces.json'), traces());
+      if (commands.some((command) => command.includes(' compose.yaml'))) await writeFile(join(cwd, 'compose.yaml'), compose);
+      if (commands.some((command) => command.includes(' langgraph.json')))
+        await writeFile(join(cwd, 'langgraph.json'), JSON.stringify({ graphs: { agent: './graph.ts:app' } }));
       for (const command of commands.filter(isShort)) {
         const { stdout } = await run(cwd, wordsOf(command));
         expect(stdout, command).not.toBe('');
