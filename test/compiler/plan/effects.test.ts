@@ -111,7 +111,7 @@ describe('what happens to calls with effects in a study', () => {
     expect(policy.outside).toEqual(['stranger', 'partner', 'reader', 'python', 'mcp-files', 'mcp-mail']);
     expect(policy.modes['mcp-mail']).toBe('live');
     expect(policy.modes['mcp-files']).toBeUndefined();
-    expect(policy.discovered).toEqual({ readOnly: 'live', idempotent: 'live', sideEffect: 'blocked' });
+    expect(policy.discovered).toEqual({ readOnly: 'live', idempotent: 'live', sideEffect: 'stub' });
     expect(policy.outputs).toEqual({ partner: { type: 'object', properties: {} } });
   });
 });
