@@ -1,17 +1,19 @@
 import type { PlannedUnit, Workflow } from '../contracts/index.ts';
 import { kitExports } from '../frontends/langgraph/fields.ts';
+import type { Framework } from './frameworks.ts';
 import type { Imports } from './imports.ts';
+import { printLiteral } from './literal.ts';
 
 const runtime = 'dmas-opt/runtime/agent/langgraph';
 
-/** Stands for `langgraphPlacement` in an entry. */
-export const placementPlaceholder = 'langgraph';
+/** Stands for `placementOf` in an entry. */
+const placementPlaceholder = 'langgraph';
 
 /**
  * The agents of a LangGraph.js application in one unit, as expressions: the hub runs the graph's own loop, each node
  * runs alone. Every unit imports the whole graph: it is one value, which no bundler can cut.
  */
-export function langgraphParts(unit: PlannedUnit, workflow: Workflow, imports: Imports): readonly string[] {
+function partsOf(unit: PlannedUnit, workflow: Workflow, imports: Imports): readonly string[] {
   const hub = workflow.entry.kind === 'agent' ? workflow.entry.agent : '';
   const local = (name: string) => imports.of('@langchain/langgraph', name);
   const kit = () => `{ ${kitExports.map((name) => (local(name) === name ? name : `${name}: ${local(name)}`)).join(', ')} }`;
@@ -28,7 +30,7 @@ export function langgraphParts(unit: PlannedUnit, workflow: Workflow, imports: I
 }
 
 /** Where the hub finds its nodes: by unit, its own under ''. */
-export function langgraphPlacement({ agents, routes }: PlannedUnit): { readonly units: { readonly [unit: string]: readonly string[] } } {
+function placementOf({ agents, routes }: PlannedUnit): { readonly units: { readonly [unit: string]: readonly string[] } } {
   const units: { [unit: string]: string[] } = { '': [...agents] };
   for (const { to, address } of routes) {
     const unit = /^unit:\/\/([^/]+)\//.exec(address)?.[1];
@@ -39,5 +41,9 @@ export function langgraphPlacement({ agents, routes }: PlannedUnit): { readonly 
   return { units };
 }
 
-/** The contract of the hub, which is the same for every graph. */
-export const langgraphEntry = (hub: string, imports: Imports): string => `${imports.of(runtime, 'langgraphContract')}('${hub}')`;
+export const langgraphFramework: Framework = {
+  parts: partsOf,
+  // The contract of the hub is the same for every graph.
+  entry: ({ name }, imports) => `${imports.of(runtime, 'langgraphContract')}('${name}')`,
+  values: (unit) => ({ [placementPlaceholder]: printLiteral(placementOf(unit), '  ') }),
+};

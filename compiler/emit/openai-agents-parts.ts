@@ -1,4 +1,5 @@
-import type { PlannedUnit, Workflow } from '../contracts/index.ts';
+import type { Agent } from '../contracts/index.ts';
+import type { Framework } from './frameworks.ts';
 import type { Imports } from './imports.ts';
 
 const runtime = 'dmas-opt/runtime/agent/openai-agents';
@@ -6,14 +7,16 @@ const sdkPackage = '@openai/agents';
 const needed = ['RunContext', 'Runner', 'Usage', 'setTracingDisabled'];
 
 /**
- * The agents of an OpenAI Agents SDK application in one unit, as expressions. Every unit imports all agents: they hold
- * one another, which no bundler can cut. Each runs its own only, with the SDK the user's files import.
+ * An agent of an OpenAI Agents SDK application, as an expression. Every unit imports all agents: they hold one another,
+ * which no bundler can cut. Each runs its own only, with the SDK the user's files import.
  */
-export function openaiAgentsParts(unit: PlannedUnit, workflow: Workflow, imports: Imports): readonly string[] {
-  const own = workflow.agents.filter((agent) => unit.agents.includes(agent.name));
-  return own.map((agent) => {
-    const local = needed.map((name) => [name, imports.of(sdkPackage, name)]);
-    const sdk = local.map(([name, as]) => (name === as ? name : `${name}: ${as}`)).join(', ');
-    return `await ${imports.of(runtime, 'openaiAgent')}('${agent.name}', ${imports.ofSource(agent.source)}, { ${sdk} })`;
-  });
+function partOf({ name, source }: Agent, imports: Imports): string {
+  const local = needed.map((each) => [each, imports.of(sdkPackage, each)]);
+  const sdk = local.map(([each, as]) => (each === as ? each : `${each}: ${as}`)).join(', ');
+  return `await ${imports.of(runtime, 'openaiAgent')}('${name}', ${imports.ofSource(source)}, { ${sdk} })`;
 }
+
+export const openaiAgentsFramework: Framework = {
+  parts: (unit, { agents }, imports) => agents.filter(({ name }) => unit.agents.includes(name)).map((agent) => partOf(agent, imports)),
+  entry: (agent, imports) => `(${partOf(agent, imports)}).ref`,
+};

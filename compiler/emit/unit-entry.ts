@@ -1,8 +1,7 @@
 import type { PlannedIngress, PlannedUnit, SourceRef, Workflow } from '../contracts/index.ts';
+import { frameworks } from './frameworks.ts';
 import { camelCase, Imports } from './imports.ts';
-import { langgraphEntry, langgraphParts, langgraphPlacement, placementPlaceholder } from './langgraph-parts.ts';
 import { printLiteral } from './literal.ts';
-import { openaiAgentsParts } from './openai-agents-parts.ts';
 
 /**
  * A program in two pieces: text that decides what code goes in, and values of the plan that stand in it as literals.
@@ -38,7 +37,8 @@ export function unitTemplate(unit: PlannedUnit, workflow: Workflow, application:
   const backends = [...new Set(Object.values(unit.models).map((model) => model.backend))].sort().map(plugin('llm'));
   const store = plugin('state')(unit.state.store);
   const named = (sources: readonly SourceRef[]) => sources.map((source) => imports.ofSource(source));
-  const parts = frameworkParts[workflow.frontend]?.(unit, workflow, imports) ?? named(partsOf(unit, workflow));
+  const framework = frameworks[workflow.frontend];
+  const parts = framework?.parts(unit, workflow, imports) ?? named(partsOf(unit, workflow));
   const list = (names: readonly string[]) => `[${names.join(', ')}]`;
   const fields = [
     `application: '@dmas-opt:application'`,
@@ -46,7 +46,7 @@ export function unitTemplate(unit: PlannedUnit, workflow: Workflow, application:
     `toolServers: ${list(named(toolServersOf(unit, workflow)))}`,
     `topics: ${list(named(topicSourcesOf(unit, workflow)))}`,
     `graphs: ${list(named(graphsOf(unit, workflow)))}`,
-    `entry: ${entryOf(unit, workflow, ingress, parts, imports)}`,
+    `entry: ${entryOf(unit, workflow, ingress, imports)}`,
     `protocols: ${list(protocols)}`,
     `backends: ${list(backends)}`,
     `store: ${store}`,
@@ -60,15 +60,10 @@ export function unitTemplate(unit: PlannedUnit, workflow: Workflow, application:
       application: printLiteral(application),
       ingress: printLiteral(ingress, '  '),
       unit: printLiteral(unit, '  '),
-      ...(workflow.frontend === 'langgraph' ? { [placementPlaceholder]: printLiteral(langgraphPlacement(unit), '  ') } : {}),
+      ...framework?.values?.(unit),
     },
   };
 }
-
-/** Frontends whose agents are made of a framework's own values; the others export each part under a name. */
-const frameworkParts: {
-  readonly [frontend: string]: ((unit: PlannedUnit, workflow: Workflow, imports: Imports) => readonly string[]) | undefined;
-} = { langgraph: langgraphParts, 'openai-agents': openaiAgentsParts };
 
 /** Implementations of the unit's agents, of the tools of its tool servers, and of the local tools its agents use. */
 function partsOf(unit: PlannedUnit, workflow: Workflow): readonly SourceRef[] {
@@ -99,13 +94,9 @@ function graphsOf(unit: PlannedUnit, workflow: Workflow): readonly SourceRef[] {
 }
 
 /** The contract of the entry agent, taken from its implementation, which is here when the ingress is. */
-function entryOf(unit: PlannedUnit, workflow: Workflow, { entry }: PlannedIngress, parts: readonly string[], imports: Imports): string {
+function entryOf(unit: PlannedUnit, workflow: Workflow, { entry }: PlannedIngress, imports: Imports): string {
   if (!unit.ingress || entry.kind !== 'agent') return 'undefined';
   const agent = workflow.agents.find((candidate) => candidate.name === entry.agent);
   if (agent === undefined || agent.elsewhere !== undefined) return 'undefined';
-  if (workflow.frontend === 'langgraph') return langgraphEntry(agent.name, imports);
-  if (frameworkParts[workflow.frontend] === undefined) return `${imports.ofSource(agent.source)}.ref`;
-  const index = workflow.agents.filter((candidate) => unit.agents.includes(candidate.name)).indexOf(agent);
-  const part = parts[index] ?? 'undefined';
-  return part.startsWith('await ') ? `(${part}).ref` : `${part}.ref`;
+  return frameworks[workflow.frontend]?.entry(agent, imports) ?? `${imports.ofSource(agent.source)}.ref`;
 }

@@ -4,7 +4,6 @@ import { type AgentHandler, agentComponent } from './agent-turn.ts';
 import { createContext, type Declared } from './context.ts';
 import type { Component } from './dispatch.ts';
 import { graphHandler } from './graph-runs.ts';
-import { isInsideAgent } from './inside-agent.ts';
 import { llmHandler } from './llm-agent.ts';
 import { type AgentPart, agentParts, declaredServers, declaredTools, toolParts, type UnitProgram } from './program.ts';
 import type { Runtime } from './runtime.ts';
@@ -28,8 +27,7 @@ export function componentsOf(program: UnitProgram, runtime: () => Runtime): Comp
 function handlerOf(part: AgentPart, runtime: () => Runtime): AgentHandler {
   if (part[brand] === 'llm-agent') return llmHandler(runtime, part);
   if (part[brand] === 'graph-agent') return graphHandler(runtime, part);
-  if (part[brand] === 'framework-agent') return (input, turn) => part.handle(input, turn, runtime());
-  if (isInsideAgent(part)) return part.inside(runtime);
+  if (part[brand] === 'framework-agent') return part.handler(runtime);
   const declared = declaredBy(part);
   return (input, turn) => part.handle(input as never, createContext(runtime(), part.ref.name, declared, turn) as never);
 }

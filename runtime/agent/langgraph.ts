@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { agent, codeAgent } from '../../compiler/api/index.ts';
+import { brand } from '../../compiler/api/definitions.ts';
+import { agent } from '../../compiler/api/index.ts';
 import { CallError } from '../../compiler/contracts/call-errors.ts';
 import {
   graphsIn,
@@ -17,7 +18,6 @@ import {
   type Scratchpad,
   supportedVersions,
 } from '../../compiler/frontends/langgraph/fields.ts';
-import type { InsideAgent } from './inside-agent.ts';
 import { type CallParts, callNode, callSegment, settle } from './langgraph/call-node.ts';
 import { packerOf } from './langgraph/envelope.ts';
 import { hubHandler } from './langgraph/hub.ts';
@@ -27,6 +27,7 @@ import { type Run, runOf } from './langgraph/run.ts';
 import { nodeHandler } from './langgraph/run-node.ts';
 import { interceptTasks, readyKey, Supersteps, segmentLimit, stateBefore, stepOf } from './langgraph/segments.ts';
 import { answerStore } from './langgraph/store.ts';
+import type { FrameworkAgent } from './program.ts';
 
 export interface HubPlacement {
   /** Component names of the graph's nodes, by the unit that holds them; the hub's own unit under ''. */
@@ -49,7 +50,7 @@ export function langgraphHub(
   kit: Kit,
   { units }: HubPlacement,
   models?: ModelEnvironment,
-): InsideAgent {
+): FrameworkAgent {
   const missing = missingFields(graph);
   if (missing.length > 0)
     throw new TypeError(`the graph ${name} has no ${missing.join(', ')}: supported is @langchain/langgraph ${supportedVersions}`);
@@ -61,10 +62,11 @@ export function langgraphHub(
     byPath.get(pathOfNamespace(String(config?.configurable?.checkpoint_ns ?? '')).join('/'));
   for (const { graph: each } of graphsIn(graph)) takeOver(parts, each, placedAt, units);
   const calls = nodes.map((node) => langgraphContract(node.component));
-  const hub = codeAgent(langgraphContract(name), async () => undefined, { calls, concurrency });
   return {
-    ...hub,
-    inside: (runtime) => {
+    [brand]: 'framework-agent',
+    ref: langgraphContract(name),
+    options: { calls, concurrency },
+    handler: (runtime) => {
       const handle = hubHandler({ name, graph, kit, packer }, runtime);
       return async (body, turn) => {
         models?.attach(runtime());
@@ -75,7 +77,7 @@ export function langgraphHub(
 }
 
 /** One node of a LangGraph.js graph as an agent of its own. */
-export function langgraphNode(name: string, hub: string, graph: CompiledGraph, kit: Kit, models?: ModelEnvironment): InsideAgent {
+export function langgraphNode(name: string, hub: string, graph: CompiledGraph, kit: Kit, models?: ModelEnvironment): FrameworkAgent {
   const node = placeableNodes(graph).find((candidate) => candidate.component === name);
   if (node === undefined) throw new TypeError(`the graph has no node for ${name}`);
   // The outermost graph's serializer, as in the hub.
@@ -83,8 +85,10 @@ export function langgraphNode(name: string, hub: string, graph: CompiledGraph, k
   // Operations on the store go back to the hub.
   const calls = graph.store === undefined ? [] : [langgraphContract(hub)];
   return {
-    ...codeAgent(langgraphContract(name), async () => undefined, { concurrency, calls }),
-    inside: (runtime) => nodeHandler(parts, runtime, models),
+    [brand]: 'framework-agent',
+    ref: langgraphContract(name),
+    options: { calls, concurrency },
+    handler: (runtime) => nodeHandler(parts, runtime, models),
   };
 }
 

@@ -32,7 +32,7 @@ export async function openaiAgent(name: string, entry: SdkAgent, sdk: Sdk): Prom
     [brand]: 'framework-agent',
     ref: contractOf(name),
     options: { calls: [...new Set(callees)].map(contractOf) },
-    handle: (input, turn, runtime) => runAgent(name, application, sdk, input, turn, runtime),
+    handler: (runtime) => (input, turn) => runAgent(name, application, sdk, input, turn, runtime()),
   };
 }
 

@@ -15,7 +15,7 @@ import type { PlannedIngress, PlannedUnit } from '../../compiler/contracts/plan.
 import type { LlmBackendDescriptor } from '../llm/backend.ts';
 import type { ProtocolDescriptor } from '../protocols/protocol.ts';
 import type { StateStoreDescriptor } from '../state/store.ts';
-import type { AgentTurn } from './agent-turn.ts';
+import type { AgentHandler } from './agent-turn.ts';
 import type { Runtime } from './runtime.ts';
 
 /** All that a generated entry hands to `startUnit`: the code of one unit and the part of the plan it needs. */
@@ -37,12 +37,16 @@ export interface UnitProgram {
   readonly graphs: readonly GraphAgent[];
 }
 
-/** An agent of a framework that runs its own loop. It works on the runtime itself, beside its turn. */
+/**
+ * An agent that adapts somebody else's framework: it works on the turn itself, with hops and streams, instead of on the
+ * context that users' handlers get.
+ */
 export interface FrameworkAgent {
   readonly [brand]: 'framework-agent';
   readonly ref: AgentRef;
   readonly options: PlacementHints & { readonly calls?: readonly AgentRef[]; readonly tools?: readonly ToolRef[] };
-  readonly handle: (input: unknown, turn: AgentTurn, runtime: Runtime) => Promise<unknown>;
+  /** Called once, when the unit is put together. The runtime is complete when the first turn comes. */
+  readonly handler: (runtime: () => Runtime) => AgentHandler;
 }
 
 export type AgentPart = CodeAgent | LlmAgent | GraphAgent | FrameworkAgent;

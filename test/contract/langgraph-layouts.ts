@@ -1,4 +1,3 @@
-import type { Implementation } from '../../compiler/api/definitions.ts';
 import { hubName, placeableNodes } from '../../compiler/frontends/langgraph/compiled-graph.ts';
 import type { CompiledGraph, Kit } from '../../compiler/frontends/langgraph/fields.ts';
 import { langgraphContract, langgraphHub, langgraphNode } from '../../runtime/agent/langgraph.ts';
@@ -35,7 +34,7 @@ export async function deployGraph(given: GraphDeployment): Promise<Deployed & { 
       ? apart[given.layout]
       : [...given.layout(nodes)].map((group, index) => (index === 0 ? [hub, ...group] : group));
   const units = Object.fromEntries(groups.map((group, index) => [index === 0 ? '' : `unit${index}`, group]));
-  const parts: Implementation[] = [langgraphHub(hub, graph, kit, { units }), ...nodes.map((node) => langgraphNode(node, hub, make(), kit))];
+  const parts = [langgraphHub(hub, graph, kit, { units }), ...nodes.map((node) => langgraphNode(node, hub, make(), kit))];
   const { protocol, replicas, deadlineMs } = given;
   const deployed = await deploy({
     parts,

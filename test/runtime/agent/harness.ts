@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
 import { z } from 'zod';
-import type { AgentRef, GraphAgent, Implementation, ToolServerDefinition, TopicRef } from '../../../compiler/api/definitions.ts';
+import type { AgentRef, GraphAgent, ToolServerDefinition, TopicRef } from '../../../compiler/api/definitions.ts';
 import { brand } from '../../../compiler/api/definitions.ts';
 import { httpUrl, type Peers, type ProcessBinding, type ReplicaAddress } from '../../../compiler/contracts/binding.ts';
 import type { CallErrorValue } from '../../../compiler/contracts/call-errors.ts';
@@ -19,7 +19,7 @@ import { memory } from '../../../runtime/state/memory.ts';
 
 /** An application and a layout of it, enough to make the programs a compiler would emit. */
 export interface Application {
-  readonly parts: readonly Implementation[];
+  readonly parts: UnitProgram['parts'];
   readonly toolServers?: readonly ToolServerDefinition[];
   readonly topics?: readonly { readonly ref: TopicRef; readonly subscribers: readonly string[] }[];
   readonly entry: AgentRef | { readonly publish: TopicRef; readonly complete: TopicRef };

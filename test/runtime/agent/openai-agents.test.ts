@@ -67,7 +67,7 @@ async function run(entry: object, script: Script, apart: boolean, more: Partial<
   if (first === undefined) throw new Error('no agent');
   const model = scripted(script);
   const deployed = await deploy({
-    parts: parts as never,
+    parts,
     entry: first.ref,
     groups: apart ? names.map((name) => [name]) : [names],
     model: { chat: (request, signal, emit) => model.chat(request, signal, emit) },
