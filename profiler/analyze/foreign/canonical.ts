@@ -128,7 +128,8 @@ export function canonicalTrace(
     const remote = ownHop || crossesProcesses(visit);
     const attributes = callAttributes(visit, from, name, remote);
     const oneWay = side.span.label.oneWay || node.span.label.oneWay || node.span.follows;
-    const callId = hop ? `${hop.node.span.spanId}${hop.visits[0] === visit ? '' : id}` : `${id}c`;
+    // A hop of ours is written by us alone, however many turns answered it.
+    const callId = hop ? `${hop.node.span.spanId}${ownHop || hop.visits[0] === visit ? '' : id}` : `${id}c`;
     if (!ownHop) write(callId, parent, side, { name: spanName.call(name), kind: oneWay ? 'producer' : 'client', ok: visit.ok, attributes });
     if (visit.silent || ownNode) continue;
     if (remote)
