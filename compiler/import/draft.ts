@@ -1,10 +1,11 @@
 import { Document, isMap, isScalar, type Pair, type Scalar, visit } from 'yaml';
 import type { FoundComponent, FoundModel, FoundProgram, FoundSystem, Question } from './found.ts';
+import type { FoundGraph } from './graph-input.ts';
 
 export interface DraftRequest {
   readonly system: FoundSystem;
   /** A graph whose code runs as it is: becomes the workflow, and the components of `system` are left to questions. */
-  readonly graph?: { readonly specifier: string };
+  readonly graph?: FoundGraph;
   /** How users arrive, where traces say. */
   readonly arrivalsPerSecond?: number;
   /** Path of the scenario's JSON Schema as seen from the draft's folder. */
@@ -27,7 +28,8 @@ export interface Draft {
 export function writeDraft(request: DraftRequest): Draft {
   const { system, graph } = request;
   const components = graph === undefined ? placed(system) : [];
-  const questions = [...system.questions, ...missing(request, components)];
+  const asked = system.questions.filter(({ about }) => graph === undefined || !isInside(system, about));
+  const questions = [...asked, ...missing(request, components)];
   const files = { 'scenario.yaml': scenarioText(request, components, questions) };
   return { files: graph === undefined ? { ...files, 'workflow.yaml': workflowText(request, components) } : files, questions };
 }
@@ -45,11 +47,18 @@ const entryOf = ({ entry, components, edges }: FoundSystem): string =>
 
 const isExternal = (component: FoundComponent): boolean => component.run?.kind === 'url';
 
+/** Known from traces alone: of a graph that is imported too, it is most likely the graph itself, a node or a tool. */
+const isInside = ({ components }: FoundSystem, name: string): boolean =>
+  components.some((component) => component.name === name && component.run === undefined);
+
 function missing({ system, graph }: DraftRequest, components: readonly FoundComponent[]): Question[] {
   const about = system.name;
-  const outside = graph === undefined ? system.components.filter((component) => !components.includes(component)) : system.components;
+  const outside = system.components.filter(
+    (component) => !components.includes(component) && (graph === undefined || component.run !== undefined),
+  );
   const reason = graph === undefined ? 'nothing was seen to call it' : 'it runs beside the graph';
   return [
+    ...(graph === undefined ? [] : graphQuestions(system, graph)),
     ...outside.map(
       ({ name, place }): Question => ({ about: name, place, text: `${name} is left out: ${reason}. Who calls it, and how is it started?` }),
     ),
@@ -62,11 +71,56 @@ function missing({ system, graph }: DraftRequest, components: readonly FoundComp
           text: `How is ${name} started? Put its command in place of "${placeholder}".`,
         }),
       ),
+    ...components
+      .filter(({ run }) => run?.kind === 'image' && run.command === undefined)
+      .slice(0, 1)
+      .map(
+        (): Question => ({
+          about,
+          text: 'Shall it run without containers? Give each agent a command beside its image and set target: process.',
+        }),
+      ),
     {
       about,
       text: 'What do users really send? Put real inputs into workload.inputs: the layout that is best for them is what is looked for.',
     },
   ];
+}
+
+function graphQuestions(system: FoundSystem, graph: FoundGraph): Question[] {
+  const about = graph.id;
+  const beside = system.components.filter(({ name, run }) => run === undefined && name !== graph.id);
+  const replicas = Math.max(1, ...system.components.filter(({ run }) => run === undefined).map((component) => component.replicas ?? 1));
+  return [
+    {
+      about,
+      text: `Which model does ${graph.id} ask? A simulated one answers until models.${Object.keys(graphModels(system))[0]} says { backend: openai-compatible, url, secret }; remove models if it asks none.`,
+    },
+    { about, text: `What does ${graph.id} take? ${graph.input.because}.` },
+    ...(beside.length === 0
+      ? []
+      : [
+          {
+            about,
+            text: `${beside.map(({ name }) => name).join(', ')} ${beside.length === 1 ? 'was' : 'were'} seen in traces and taken for parts of the graph: does any of it run beside the graph?`,
+            place: beside[0]?.place ?? '',
+          },
+        ]),
+    ...(replicas === 1
+      ? []
+      : [
+          {
+            about,
+            text: `${replicas} processes were seen at work: how many run at once today? The baseline has one, with the whole graph in it.`,
+          },
+        ]),
+  ];
+}
+
+/** What the graph asks by the names seen in traces; one of an unknown name without them. */
+function graphModels({ models }: FoundSystem): { readonly [name: string]: object } {
+  if (models.length === 0) return { main: { backend: 'simulated' } };
+  return Object.fromEntries(models.map(({ name, model }) => [name, { backend: 'simulated', ...(model === undefined ? {} : { model }) }]));
 }
 
 const placeholder = 'how-is-it-started';
@@ -86,8 +140,13 @@ function scenarioText(request: DraftRequest, components: readonly FoundComponent
     name: system.name,
     workflow: graph?.specifier ?? './workflow.yaml',
     ...(images ? { target: 'docker' } : {}),
-    ...(bound.length === 0 ? {} : { models: Object.fromEntries(bound.map((model) => [model.name, modelOf(model)])) }),
+    ...(graph === undefined ? {} : { models: graphModels(system) }),
+    ...(bound.length === 0 || graph !== undefined
+      ? {}
+      : { models: Object.fromEntries(bound.map((model) => [model.name, modelOf(model)])) }),
     ...(components.length === 0 ? {} : { agents: Object.fromEntries(components.map((each) => [each.name, agentOf(each, bound)])) }),
+    // One process runs a graph today, whatever its nodes.
+    ...(graph === undefined ? {} : { baseline: { layout: 'all-in-one' } }),
     ...(deployed.length === 0
       ? {}
       : {
@@ -100,7 +159,7 @@ function scenarioText(request: DraftRequest, components: readonly FoundComponent
           },
         }),
     workload: {
-      inputs: [{ text: 'put here what users really send' }],
+      inputs: [graph?.input.example ?? { text: 'put here what users really send' }],
       classes: { default: { arrivals: { process: 'poisson', perSecond: rate } } },
     },
     ...(scaled.length === 0 ? {} : { search: { replicas: Object.fromEntries(scaled) } }),
@@ -137,12 +196,13 @@ function agentOf(component: FoundComponent, bound: readonly FoundModel[]): objec
 function programOf(run: FoundProgram | undefined, bound: readonly FoundModel[]): object {
   if (run === undefined) return { command: [placeholder] };
   if (run.kind === 'url') return { external: { url: run.url, maxRate: externalRate, maxConcurrency: 1 } };
-  const { image, command, environment, neighbours, models, secrets } = run;
+  const { image, command, environment, neighbours, models, secrets, port } = run;
   const asked = Object.entries(models).filter(([name]) => bound.some((model) => model.name === name));
   const some = <T extends object>(key: string, value: T): object => (Object.keys(value).length === 0 ? {} : { [key]: value });
   return {
     image,
     ...(command === undefined ? {} : { command }),
+    ...(port === undefined ? {} : { port }),
     ...some('env', environment),
     ...some('neighbours', neighbours),
     ...some('models', Object.fromEntries(asked.map(([name, baseUrl]) => [name, { baseUrl }]))),
