@@ -76,7 +76,7 @@ export async function importSystem(sources: readonly string[], options: ImportOp
   const scenario = relative(process.cwd(), join(out, 'scenario.yaml')) || 'scenario.yaml';
   const open = draft.questions.map(({ text, place }) => `  - ${text}${place === undefined ? '' : ` (${place})`}\n`).join('');
   process.stdout.write(`Wrote ${scenario}\n${draft.questions.length > 0 ? `Open questions, also at the top of the file:\n${open}` : ''}`);
-  process.stdout.write(`Next: dmas-opt validate ${scenario} && dmas-opt plan ${scenario}\n`);
+  process.stdout.write(`Next: dmas-opt validate ${scenario} && dmas-opt plan ${scenario}\nThen: dmas-opt run ${scenario}\n`);
   return 0;
 }
 

@@ -71,6 +71,8 @@ function missing({ system, graph }: DraftRequest, components: readonly FoundComp
           text: `How is ${name} started? Put its command in place of "${placeholder}".`,
         }),
       ),
+    ...unknownStarts(components),
+    ...untold(system, components),
     ...components
       .filter(({ run }) => run?.kind === 'image' && run.command === undefined)
       .slice(0, 1)
@@ -85,6 +87,46 @@ function missing({ system, graph }: DraftRequest, components: readonly FoundComp
       text: 'What do users really send? Put real inputs into workload.inputs: the layout that is best for them is what is looked for.',
     },
   ];
+}
+
+/** What would say more than the traces a draft is made of. */
+function unknownStarts(components: readonly FoundComponent[]): Question[] {
+  const unknown = components.filter(({ run }) => run === undefined);
+  if (unknown.length === 0) return [];
+  const about = unknown.map(({ name }) => name).join(', ');
+  const movable = unknown.filter(({ mobility }) => mobility === 'movable').map(({ name }) => name);
+  return [
+    {
+      about,
+      text: 'Is there a compose file, a namespace or a langgraph.json? Import it together with the traces: it says how they are started.',
+    },
+    ...(movable.length === 0
+      ? []
+      : [
+          {
+            about,
+            text: `May the code of ${movable.join(', ')} be built into other processes? Started by a command it stays a program of its own; as a langgraph.json or a workflow in TypeScript it can be moved.`,
+          },
+        ]),
+  ];
+}
+
+/** Calls that were seen, from a program that is given no address for them. */
+function untold(system: FoundSystem, components: readonly FoundComponent[]): Question[] {
+  const deployed = components.filter((component) => !isExternal(component));
+  return deployed.flatMap(({ name, run, place }) => {
+    const told = run?.kind === 'image' ? Object.values(run.neighbours) : [];
+    const callees = new Set(system.edges.flatMap((edge) => (edge.from === name && edge.certainty === 'seen' ? [edge.to] : [])));
+    return [...callees]
+      .filter((callee) => !told.includes(callee) && components.some((component) => component.name === callee))
+      .map(
+        (callee): Question => ({
+          about: name,
+          place,
+          text: `Which environment variable tells ${name} where ${callee} is? Add neighbours: { THE_VARIABLE: ${callee} } to agents.${name}.`,
+        }),
+      );
+  });
 }
 
 function graphQuestions(system: FoundSystem, graph: FoundGraph): Question[] {
@@ -173,13 +215,15 @@ function scenarioText(request: DraftRequest, components: readonly FoundComponent
   for (const component of components) {
     const freedom = component.mobility === 'replicasOnly' ? 'replicas only' : component.mobility;
     const called = component.called === undefined ? '' : `${component.called}: `;
-    comment(document, ['agents', component.name], ` ${called}${freedom}, ${component.reason} (${component.place})`);
+    comment(document, ['agents', component.name], ` ${called}${freedom}: ${inSentence(component.reason)} (${component.place})`);
   }
   for (const { name, autoscaling } of deployed) {
     if (autoscaling !== undefined) comment(document, ['search', 'replicas', name], ` scaled by ${autoscaling.by} today`);
   }
   return print(document);
 }
+
+const inSentence = (reason: string): string => (reason.charAt(0).toLowerCase() + reason.slice(1)).replace(/\.$/, '');
 
 /** Calls per second for an agent whose owner was not asked: next to nothing. */
 const externalRate = 1;
