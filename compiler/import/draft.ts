@@ -28,7 +28,7 @@ export interface Draft {
 export function writeDraft(request: DraftRequest): Draft {
   const { system, graph } = request;
   const components = graph === undefined ? placed(system) : [];
-  const asked = system.questions.filter(({ about }) => graph === undefined || !isInside(system, about));
+  const asked = system.questions.filter(({ about }) => graph === undefined || !about.split(', ').every((name) => isInside(system, name)));
   const questions = [...asked, ...missing(request, components)];
   const files = { 'scenario.yaml': scenarioText(request, components, questions) };
   return { files: graph === undefined ? { ...files, 'workflow.yaml': workflowText(request, components) } : files, questions };
@@ -215,7 +215,7 @@ function scenarioText(request: DraftRequest, components: readonly FoundComponent
   for (const component of components) {
     const freedom = component.mobility === 'replicasOnly' ? 'replicas only' : component.mobility;
     const called = component.called === undefined ? '' : `${component.called}: `;
-    comment(document, ['agents', component.name], ` ${called}${freedom}: ${inSentence(component.reason)} (${component.place})`);
+    comment(document, ['agents', component.name], ` ${called}${freedom}, ${inSentence(component.reason)} (${component.place})`);
   }
   for (const { name, autoscaling } of deployed) {
     if (autoscaling !== undefined) comment(document, ['search', 'replicas', name], ` scaled by ${autoscaling.by} today`);
