@@ -208,7 +208,7 @@ function scenarioText(request: DraftRequest, components: readonly FoundComponent
   });
   document.commentBefore = [
     ` yaml-language-server: $schema=${schema}`,
-    ` A draft, made by ${madeBy}. The baseline is what was found running.`,
+    ` A draft, made by ${madeBy}. ${graph === undefined ? 'The baseline is what was found running.' : 'The baseline is the whole graph in one process, as LangGraph runs it.'}`,
     ...(questions.length === 0 ? [] : [' Open questions:', ...questions.map((question) => `  - ${asLine(question)}`)]),
     ...system.services.map(({ name, what, place }) => ` Left where it is: ${name}, a ${what} (${place}).`),
   ].join('\n');

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
 import type { Analysis } from '../../reports/analysis.ts';
+import type { Report } from '../../reports/report.ts';
 import { cli, type Finished } from '../faults/lib/command.ts';
 import { createSandbox, processesOf, type Sandbox } from '../faults/lib/sandbox.ts';
 import { agent, chat, hop, otlpLines, request, type SpanSpec } from '../profiler/analyze/otlp-file.ts';
@@ -37,10 +38,7 @@ function reportOf(sandbox: Sandbox, run: Finished) {
   expect(ended, `${run.stdout}${run.stderr}`).toContain(run.code);
   const folder = sandbox.run() ?? '';
   expect(existsSync(join(folder, 'report.html'))).toBe(true);
-  return JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8')) as {
-    verdict: { sentence: string };
-    trials: { state: string; blocks: { classes: { [name: string]: { errors: object } } }[] }[];
-  };
+  return JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8')) as Report;
 }
 
 /** What requests of all blocks failed with; nothing when the draft fits the application. */
@@ -125,6 +123,9 @@ describe('the first hour of a team with a LangGraph.js application', () => {
     const report = reportOf(sandbox, run);
     expect(run.stdout).toMatch(/^Verdict: .+\(simulated\)$/m);
     expect(errorsOf(report)).toEqual([]);
+    // The whole graph was seen at work: the model, the tools it called, and the model again.
+    const steps = (report.whereItGoes?.graphSteps ?? []).map(({ from, to }) => `${from}->${to}`).sort();
+    expect(steps).toEqual(['agent->tools', 'tools->agent']);
     expect(report.trials.filter(({ state }) => state === 'failed')).toEqual([]);
     expect(stateOf(theirs)).toEqual(before);
     expect(processesOf(sandbox.folder)).toEqual([]);
