@@ -66,10 +66,14 @@ export function createProgram(setCode: SetCode): Command {
 
   command(
     'import <sources...>',
-    'write a draft scenario from traces, agent cards, a compose file, langgraph.json or kubernetes:<namespace>',
+    'write a draft scenario from traces (or otlp to listen), agent cards, a compose file, langgraph.json or kubernetes:<namespace>',
   )
     .option('--out <folder>', 'where to', 'imported')
     .option('--force', 'overwrite what is there')
+    .option('--for <duration>', 'how long to listen, e.g. 30s; default: until Ctrl-C', duration)
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--http-port <n>', 'port for OTLP over HTTP', whole(0), 4318)
+    .option('--grpc-port <n>', 'port for OTLP over gRPC', whole(0), 4317)
     .action(async (sources, options) => setCode(await (await import('./commands/import.ts')).importSystem(sources, options)));
 
   command('validate <scenario>', 'check a scenario and its workflow; nothing is started')

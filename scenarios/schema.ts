@@ -235,7 +235,12 @@ const foreignComponent = z.strictObject({
     )
     .default({})
     .meta({ description: 'Logical model → the variables that receive its base URL, key and name; OPENAI stands for OPENAI_BASE_URL, …' }),
-  port: variable.default('PORT').meta({ description: 'Environment variable that receives the port to listen on' }),
+  port: z
+    .union([variable, z.int().min(1).max(65_535)])
+    .default('PORT')
+    .meta({
+      description: 'Environment variable that receives the port to listen on; a number for an image that always listens there',
+    }),
   ready: z
     .strictObject({ path: httpPath.meta({ description: 'Asked with GET' }) })
     .optional()

@@ -4,23 +4,30 @@ import { fail, type TraceDigest } from '../../compiler/contracts/index.ts';
 import { foundInAgentCard, looksLikeAgentCard } from '../../compiler/import/agent-card.ts';
 import { foundInCompose, looksLikeCompose } from '../../compiler/import/compose.ts';
 import { writeDraft } from '../../compiler/import/draft.ts';
-import type { FoundSystem } from '../../compiler/import/found.ts';
+import { type FoundSystem, scenarioName } from '../../compiler/import/found.ts';
+import { type FoundGraph, guessGraphInput } from '../../compiler/import/graph-input.ts';
 import { joinSystems } from '../../compiler/import/join.ts';
 import { foundInNamespace } from '../../compiler/import/kubernetes.ts';
 import { foundInLanggraphJson, looksLikeLanggraphJson } from '../../compiler/import/langgraph-json.ts';
 import { foundInTraces } from '../../compiler/import/traces.ts';
 import { inferWorkflow } from '../../profiler/analyze/infer-workflow.ts';
+import { listenForInterrupt } from '../interrupt.ts';
 import { packageFile } from '../package-files.ts';
 
 export interface ImportOptions {
   readonly out: string;
   readonly force?: boolean;
+  /** Where and how long to listen when a source is `otlp`; see `dmas-opt analyze`. */
+  readonly for?: number;
+  readonly host?: string;
+  readonly httpPort?: number;
+  readonly grpcPort?: number;
 }
 
 /** What one source gave. */
 interface Found {
   readonly system?: FoundSystem;
-  readonly graphs?: readonly { readonly specifier: string; readonly id: string }[];
+  readonly graphs?: readonly FoundGraph[];
   readonly requestsPerSecond?: number;
 }
 
@@ -34,12 +41,14 @@ export async function importSystem(sources: readonly string[], options: ImportOp
     if (one === 'traces') traces.push(source);
     else found.push(one);
   }
-  if (traces.length > 0) found.push(await readTraces(traces));
+  if (traces.length > 0) found.push(await readTraces(traces, options));
   const systems = found.flatMap(({ system }) => (system === undefined ? [] : [system]));
   const graphs = found.flatMap((each) => each.graphs ?? []);
   const [graph, ...furtherGraphs] = graphs;
   const joined = joinSystems(systems);
-  const name = systems.length > 0 ? joined.name : scenarioFolderName(out);
+  // Traces name no application; a graph has a name, and so has the folder.
+  const named = systems.find((system) => system.name !== tracedName)?.name;
+  const name = graph === undefined ? (named ?? scenarioFolderName(out)) : scenarioName(graph.id);
   const system: FoundSystem = {
     ...joined,
     name,
@@ -67,7 +76,7 @@ export async function importSystem(sources: readonly string[], options: ImportOp
   const scenario = relative(process.cwd(), join(out, 'scenario.yaml')) || 'scenario.yaml';
   const open = draft.questions.map(({ text, place }) => `  - ${text}${place === undefined ? '' : ` (${place})`}\n`).join('');
   process.stdout.write(`Wrote ${scenario}\n${draft.questions.length > 0 ? `Open questions, also at the top of the file:\n${open}` : ''}`);
-  process.stdout.write(`Next: dmas-opt validate ${scenario} && dmas-opt plan ${scenario}\n`);
+  process.stdout.write(`Next: dmas-opt validate ${scenario} && dmas-opt plan ${scenario}\nThen: dmas-opt run ${scenario}\n`);
   return 0;
 }
 
@@ -89,7 +98,11 @@ async function writeFiles(out: string, files: { readonly [name: string]: string 
   for (const [name, text] of Object.entries(files)) await writeFile(join(out, name), text);
 }
 
+/** The word that means: listen for traces, as in `dmas-opt analyze otlp`. */
+const live = 'otlp';
+
 async function readSource(source: string, out: string): Promise<Found | 'traces'> {
+  if (source === live) return 'traces';
   const [scheme, rest = ''] = source.split(/:(.*)/s);
   if (scheme === 'kubernetes' || scheme === 'k8s') {
     const { readNamespace } = await import('../read-namespace.ts');
@@ -115,22 +128,39 @@ async function readSource(source: string, out: string): Promise<Found | 'traces'
 /** Cards, compose files and langgraph.json are written by hand; what is larger can only be traces. */
 const largestDocumentBytes = 4 * 1024 ** 2;
 
-function graphsOf(source: string, value: unknown, out: string): Found {
+const tracedName = 'traced';
+
+async function graphsOf(source: string, value: unknown, out: string): Promise<Found> {
   const found = foundInLanggraphJson(value, source);
   if ('problem' in found) return fail('DMAS_CLI_USAGE', `${source}: ${found.problem}`);
   const file = slashes(relative(out, resolve(source)));
-  const graphs = found.graphs.map(({ id }) => ({ id, specifier: `${file.startsWith('.') ? file : `./${file}`}#${id}` }));
+  const graphs = await Promise.all(
+    found.graphs.map(async ({ id, module }): Promise<FoundGraph> => {
+      const code = await readFile(resolve(dirname(source), module), 'utf8').catch(() => '');
+      return { id, specifier: `${file.startsWith('.') ? file : `./${file}`}#${id}`, input: guessGraphInput(code) };
+    }),
+  );
   return { graphs, ...(found.foreign.components.length > 0 ? { system: found.foreign } : {}) };
 }
 
-async function readTraces(paths: readonly string[]): Promise<Found> {
+async function readTraces(paths: readonly string[], options: ImportOptions): Promise<Found> {
+  const { host = '127.0.0.1', httpPort = 4318, grpcPort = 4317, for: forMs } = options;
+  const interrupt = listenForInterrupt(() => process.stderr.write('ending the reading; the draft is of what came in so far\n'));
+  if (paths.includes(live)) {
+    const until = forMs === undefined ? 'until Ctrl-C' : `for ${forMs / 1000} s`;
+    process.stderr.write(`listening for OTLP on ${host}: HTTP ${httpPort}, gRPC ${grpcPort}, ${until}\n`);
+  }
   const { digestTraces } = await import('../../profiler/analyze/digest.ts');
   const digest: TraceDigest = await digestTraces(
-    paths.map((path) => ({ kind: 'file', path })),
+    paths.map((path) =>
+      path === live
+        ? { kind: 'live', host, httpPort, grpcPort, seconds: forMs === undefined ? null : forMs / 1000 }
+        : { kind: 'file', path },
+    ),
     {},
-    { signal: new AbortController().signal, seed: 1 },
-  );
-  const system = foundInTraces(inferWorkflow(digest), 'traced', paths.join(', '));
+    { signal: interrupt.signal, seed: 1 },
+  ).finally(() => interrupt.dispose());
+  const system = foundInTraces(inferWorkflow(digest), tracedName, paths.join(', '));
   const requests = digest.roots.reduce((sum, root) => sum + root.requests, 0);
   const seconds = digest.window?.seconds ?? 0;
   // Two figures say as much as a draft needs.

@@ -58,6 +58,8 @@ export interface PlannedProgram {
   readonly environment: { readonly [name: string]: string };
   /** The environment variable that receives the port to listen on. */
   readonly portVariable: string;
+  /** An image that always listens on this port of its container and is told none; absent: it listens where it is told. */
+  readonly fixedPort?: number;
   /** Path under which it takes calls; `/` when it takes them at the root. */
   readonly path: string;
   /** Environment variable → the neighbour whose URL it receives. */

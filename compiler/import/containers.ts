@@ -76,7 +76,7 @@ export function systemOfContainers(name: string, containers: readonly Container[
     const secrets: string[] = [];
     const asks: { [model: string]: string } = {};
     for (const [variable, value] of Object.entries(container.environment)) {
-      // Told by whoever deploys it; see the question about the port.
+      // It listens where this says, so it may be told otherwise.
       if (variable === portVariable) continue;
       if (!variableName.test(variable)) {
         questions.push({
@@ -113,14 +113,13 @@ export function systemOfContainers(name: string, containers: readonly Container[
         text: `${container.called} is built from ${container.build ?? 'source'}: which image shall be run?`,
         place: container.place,
       });
-    const port = container.ports[0];
-    if (port !== undefined)
+    const port = portVariable in container.environment ? undefined : (container.ports[0] ?? portIn(container, containers));
+    if (port === undefined && !(portVariable in container.environment))
       questions.push({
         about: component,
-        text: `${container.called} listens on ${port}: can it listen where the variable PORT says instead?`,
+        text: `Which port does ${container.called} listen on? The one the variable PORT names is assumed; port: 8080 says otherwise.`,
         place: container.place,
       });
-    else questions.push({ about: component, text: `Which port does ${container.called} listen on?`, place: container.place });
     questions.push({
       about: component,
       text: `What does ${container.called} speak: http-json, a2a or mcp? http-json is assumed.`,
@@ -150,6 +149,7 @@ export function systemOfContainers(name: string, containers: readonly Container[
         environment: literal,
         neighbours,
         models: asks,
+        ...(port === undefined ? {} : { port }),
         secrets: secrets.sort(),
       },
       ...(container.replicas === undefined ? {} : { replicas: container.replicas }),
@@ -200,6 +200,17 @@ function serviceOf(container: Container): FoundService[] {
   const image = container.image?.toLowerCase() ?? '';
   const what = infrastructure.find(([pattern]) => pattern.test(image))?.[1];
   return what === undefined || roleOf(container) !== 'service' ? [] : [{ name: container.called, what, place: container.place }];
+}
+
+/** The port its neighbours were given for it, where they all were given one. */
+function portIn(container: Container, containers: readonly Container[]): number | undefined {
+  const given = containers
+    .flatMap(({ environment }) => Object.values(environment))
+    .flatMap((value) => [...(value ?? '').matchAll(/(?:^|\/\/|@)([a-z0-9_.-]+):(\d+)(?=\/|$|,)/gi)])
+    .filter(([, host = '']) => container.hosts.some((name) => name.toLowerCase() === host.toLowerCase()))
+    .map(([, , port]) => Number(port));
+  const [first] = given;
+  return first !== undefined && first > 0 && first <= 65_535 && given.every((port) => port === first) ? first : undefined;
 }
 
 /** Host names in a value: those of URLs and of `host:port`. */

@@ -1,10 +1,11 @@
 import { Document, isMap, isScalar, type Pair, type Scalar, visit } from 'yaml';
 import type { FoundComponent, FoundModel, FoundProgram, FoundSystem, Question } from './found.ts';
+import type { FoundGraph } from './graph-input.ts';
 
 export interface DraftRequest {
   readonly system: FoundSystem;
   /** A graph whose code runs as it is: becomes the workflow, and the components of `system` are left to questions. */
-  readonly graph?: { readonly specifier: string };
+  readonly graph?: FoundGraph;
   /** How users arrive, where traces say. */
   readonly arrivalsPerSecond?: number;
   /** Path of the scenario's JSON Schema as seen from the draft's folder. */
@@ -27,7 +28,8 @@ export interface Draft {
 export function writeDraft(request: DraftRequest): Draft {
   const { system, graph } = request;
   const components = graph === undefined ? placed(system) : [];
-  const questions = [...system.questions, ...missing(request, components)];
+  const asked = system.questions.filter(({ about }) => graph === undefined || !about.split(', ').every((name) => isInside(system, name)));
+  const questions = [...asked, ...missing(request, components)];
   const files = { 'scenario.yaml': scenarioText(request, components, questions) };
   return { files: graph === undefined ? { ...files, 'workflow.yaml': workflowText(request, components) } : files, questions };
 }
@@ -45,11 +47,18 @@ const entryOf = ({ entry, components, edges }: FoundSystem): string =>
 
 const isExternal = (component: FoundComponent): boolean => component.run?.kind === 'url';
 
+/** Known from traces alone: of a graph that is imported too, it is most likely the graph itself, a node or a tool. */
+const isInside = ({ components }: FoundSystem, name: string): boolean =>
+  components.some((component) => component.name === name && component.run === undefined);
+
 function missing({ system, graph }: DraftRequest, components: readonly FoundComponent[]): Question[] {
   const about = system.name;
-  const outside = graph === undefined ? system.components.filter((component) => !components.includes(component)) : system.components;
+  const outside = system.components.filter(
+    (component) => !components.includes(component) && (graph === undefined || component.run !== undefined),
+  );
   const reason = graph === undefined ? 'nothing was seen to call it' : 'it runs beside the graph';
   return [
+    ...(graph === undefined ? [] : graphQuestions(system, graph)),
     ...outside.map(
       ({ name, place }): Question => ({ about: name, place, text: `${name} is left out: ${reason}. Who calls it, and how is it started?` }),
     ),
@@ -62,11 +71,98 @@ function missing({ system, graph }: DraftRequest, components: readonly FoundComp
           text: `How is ${name} started? Put its command in place of "${placeholder}".`,
         }),
       ),
+    ...unknownStarts(components),
+    ...untold(system, components),
+    ...components
+      .filter(({ run }) => run?.kind === 'image' && run.command === undefined)
+      .slice(0, 1)
+      .map(
+        (): Question => ({
+          about,
+          text: 'Shall it run without containers? Give each agent a command beside its image and set target: process.',
+        }),
+      ),
     {
       about,
       text: 'What do users really send? Put real inputs into workload.inputs: the layout that is best for them is what is looked for.',
     },
   ];
+}
+
+/** What would say more than the traces a draft is made of. */
+function unknownStarts(components: readonly FoundComponent[]): Question[] {
+  const unknown = components.filter(({ run }) => run === undefined);
+  if (unknown.length === 0) return [];
+  const about = unknown.map(({ name }) => name).join(', ');
+  const movable = unknown.filter(({ mobility }) => mobility === 'movable').map(({ name }) => name);
+  return [
+    {
+      about,
+      text: 'Is there a compose file, a namespace or a langgraph.json? Import it together with the traces: it says how they are started.',
+    },
+    ...(movable.length === 0
+      ? []
+      : [
+          {
+            about,
+            text: `May the code of ${movable.join(', ')} be built into other processes? Started by a command it stays a program of its own; as a langgraph.json or a workflow in TypeScript it can be moved.`,
+          },
+        ]),
+  ];
+}
+
+/** Calls that were seen, from a program that is given no address for them. */
+function untold(system: FoundSystem, components: readonly FoundComponent[]): Question[] {
+  const deployed = components.filter((component) => !isExternal(component));
+  return deployed.flatMap(({ name, run, place }) => {
+    const told = run?.kind === 'image' ? Object.values(run.neighbours) : [];
+    const callees = new Set(system.edges.flatMap((edge) => (edge.from === name && edge.certainty === 'seen' ? [edge.to] : [])));
+    return [...callees]
+      .filter((callee) => !told.includes(callee) && components.some((component) => component.name === callee))
+      .map(
+        (callee): Question => ({
+          about: name,
+          place,
+          text: `Which environment variable tells ${name} where ${callee} is? Add neighbours: { THE_VARIABLE: ${callee} } to agents.${name}.`,
+        }),
+      );
+  });
+}
+
+function graphQuestions(system: FoundSystem, graph: FoundGraph): Question[] {
+  const about = graph.id;
+  const beside = system.components.filter(({ name, run }) => run === undefined && name !== graph.id);
+  const replicas = Math.max(1, ...system.components.filter(({ run }) => run === undefined).map((component) => component.replicas ?? 1));
+  return [
+    {
+      about,
+      text: `Which model does ${graph.id} ask? A simulated one answers until models.${Object.keys(graphModels(system))[0]} says { backend: openai-compatible, url, secret }; remove models if it asks none.`,
+    },
+    { about, text: `What does ${graph.id} take? ${graph.input.because}.` },
+    ...(beside.length === 0
+      ? []
+      : [
+          {
+            about,
+            text: `${beside.map(({ name }) => name).join(', ')} ${beside.length === 1 ? 'was' : 'were'} seen in traces and taken for parts of the graph: does any of it run beside the graph?`,
+            place: beside[0]?.place ?? '',
+          },
+        ]),
+    ...(replicas === 1
+      ? []
+      : [
+          {
+            about,
+            text: `${replicas} processes were seen at work: how many run at once today? The baseline has one, with the whole graph in it.`,
+          },
+        ]),
+  ];
+}
+
+/** What the graph asks by the names seen in traces; one of an unknown name without them. */
+function graphModels({ models }: FoundSystem): { readonly [name: string]: object } {
+  if (models.length === 0) return { main: { backend: 'simulated' } };
+  return Object.fromEntries(models.map(({ name, model }) => [name, { backend: 'simulated', ...(model === undefined ? {} : { model }) }]));
 }
 
 const placeholder = 'how-is-it-started';
@@ -86,8 +182,13 @@ function scenarioText(request: DraftRequest, components: readonly FoundComponent
     name: system.name,
     workflow: graph?.specifier ?? './workflow.yaml',
     ...(images ? { target: 'docker' } : {}),
-    ...(bound.length === 0 ? {} : { models: Object.fromEntries(bound.map((model) => [model.name, modelOf(model)])) }),
+    ...(graph === undefined ? {} : { models: graphModels(system) }),
+    ...(bound.length === 0 || graph !== undefined
+      ? {}
+      : { models: Object.fromEntries(bound.map((model) => [model.name, modelOf(model)])) }),
     ...(components.length === 0 ? {} : { agents: Object.fromEntries(components.map((each) => [each.name, agentOf(each, bound)])) }),
+    // One process runs a graph today, whatever its nodes.
+    ...(graph === undefined ? {} : { baseline: { layout: 'all-in-one' } }),
     ...(deployed.length === 0
       ? {}
       : {
@@ -100,27 +201,29 @@ function scenarioText(request: DraftRequest, components: readonly FoundComponent
           },
         }),
     workload: {
-      inputs: [{ text: 'put here what users really send' }],
+      inputs: [graph?.input.example ?? { text: 'put here what users really send' }],
       classes: { default: { arrivals: { process: 'poisson', perSecond: rate } } },
     },
     ...(scaled.length === 0 ? {} : { search: { replicas: Object.fromEntries(scaled) } }),
   });
   document.commentBefore = [
     ` yaml-language-server: $schema=${schema}`,
-    ` A draft, made by ${madeBy}. The baseline is what was found running.`,
+    ` A draft, made by ${madeBy}. ${graph === undefined ? 'The baseline is what was found running.' : 'The baseline is the whole graph in one process, as LangGraph runs it.'}`,
     ...(questions.length === 0 ? [] : [' Open questions:', ...questions.map((question) => `  - ${asLine(question)}`)]),
     ...system.services.map(({ name, what, place }) => ` Left where it is: ${name}, a ${what} (${place}).`),
   ].join('\n');
   for (const component of components) {
     const freedom = component.mobility === 'replicasOnly' ? 'replicas only' : component.mobility;
     const called = component.called === undefined ? '' : `${component.called}: `;
-    comment(document, ['agents', component.name], ` ${called}${freedom}, ${component.reason} (${component.place})`);
+    comment(document, ['agents', component.name], ` ${called}${freedom}, ${inSentence(component.reason)} (${component.place})`);
   }
   for (const { name, autoscaling } of deployed) {
     if (autoscaling !== undefined) comment(document, ['search', 'replicas', name], ` scaled by ${autoscaling.by} today`);
   }
   return print(document);
 }
+
+const inSentence = (reason: string): string => (reason.charAt(0).toLowerCase() + reason.slice(1)).replace(/\.$/, '');
 
 /** Calls per second for an agent whose owner was not asked: next to nothing. */
 const externalRate = 1;
@@ -137,12 +240,13 @@ function agentOf(component: FoundComponent, bound: readonly FoundModel[]): objec
 function programOf(run: FoundProgram | undefined, bound: readonly FoundModel[]): object {
   if (run === undefined) return { command: [placeholder] };
   if (run.kind === 'url') return { external: { url: run.url, maxRate: externalRate, maxConcurrency: 1 } };
-  const { image, command, environment, neighbours, models, secrets } = run;
+  const { image, command, environment, neighbours, models, secrets, port } = run;
   const asked = Object.entries(models).filter(([name]) => bound.some((model) => model.name === name));
   const some = <T extends object>(key: string, value: T): object => (Object.keys(value).length === 0 ? {} : { [key]: value });
   return {
     image,
     ...(command === undefined ? {} : { command }),
+    ...(port === undefined ? {} : { port }),
     ...some('env', environment),
     ...some('neighbours', neighbours),
     ...some('models', Object.fromEntries(asked.map(([name, baseUrl]) => [name, { baseUrl }]))),

@@ -50,6 +50,8 @@ export type FoundProgram =
       readonly neighbours: { readonly [name: string]: string };
       /** Model → the environment name that holds its base URL. */
       readonly models: { readonly [model: string]: string };
+      /** The port it always listens on; absent: it listens where the variable PORT says, or nobody knows. */
+      readonly port?: number;
       /** Environment names that hold secrets: named, never copied. */
       readonly secrets: readonly string[];
     };

@@ -205,13 +205,19 @@ function checkNeighbours(workflow: Workflow, name: string, config: ForeignConfig
   return problems;
 }
 
+/** The variable that receives the port: none for what is only an image with a port of its own. */
+function toldPort({ external, port, command }: ForeignConfig): { variable: string; path: string }[] {
+  if (external !== undefined || (typeof port === 'number' && command === undefined)) return [];
+  return [{ variable: typeof port === 'number' ? 'PORT' : port, path: 'port' }];
+}
+
 /** One variable can hold one thing. */
 function checkVariables(name: string, config: ForeignConfig, at: (path: string) => Place): Problem[] {
   const models = Object.entries(config.models).flatMap(([model, { baseUrl, key, model: called }]) =>
     [baseUrl, key, called].flatMap((variable) => (variable === undefined ? [] : [{ variable, path: `models.${model}` }])),
   );
   const all = [
-    ...(config.external === undefined ? [{ variable: config.port, path: 'port' }] : []),
+    ...toldPort(config),
     ...Object.keys(config.env).map((variable) => ({ variable, path: `env.${variable}` })),
     ...Object.keys(config.neighbours).map((variable) => ({ variable, path: `neighbours.${variable}` })),
     ...config.secrets.map((variable, index) => ({ variable, path: `secrets.${index}` })),

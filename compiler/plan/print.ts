@@ -70,13 +70,13 @@ function bodyOf(unit: PlannedUnit): string[] {
 const secretName = /key|token|secret|passw|credential/i;
 
 function describeProgram(program: PlannedProgram): string[] {
-  const { command, image, folder, environment, portVariable, neighbours, models, ready } = program;
+  const { command, image, folder, environment, portVariable, fixedPort, neighbours, models, ready } = program;
   const what =
     command === undefined ? `image ${image}` : `command ${command.map((part) => (/\s/.test(part) ? `"${part}"` : part)).join(' ')}`;
   const inFolder = command === undefined || folder === '.' ? '' : ` in ${folder}`;
   return [
     `runs ${what}${inFolder}`,
-    `env ${portVariable}: its port${ready === undefined ? '' : `, ready when ${ready.path} answers`}`,
+    `${fixedPort === undefined ? `env ${portVariable}: its port` : `listens on ${fixedPort}`}${ready === undefined ? '' : `, ready when ${ready.path} answers`}`,
     ...Object.entries(environment).map(([name, value]) => `env ${name}: ${secretName.test(name) ? '***' : value}`),
     ...Object.entries(neighbours).map(([name, { url, address }]) => `env ${name}: ${url.replace('{at}', placeOf(address))}`),
     ...Object.entries(models).map(([model, { baseUrl, key, model: called }]) => {

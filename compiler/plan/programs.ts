@@ -60,7 +60,7 @@ function programOf(request: PlanRequest, name: string, config: ForeignConfig, ro
     ...(request.targetTraits.programs === 'image' ? { image: config.image ?? '' } : { command: config.command ?? [] }),
     folder: config.folder,
     environment: config.env,
-    portVariable: config.port,
+    ...portOf(config.port, request.targetTraits.programs === 'image'),
     path: config.path,
     neighbours: Object.fromEntries(neighbours),
     models: Object.fromEntries(
@@ -74,6 +74,10 @@ function programOf(request: PlanRequest, name: string, config: ForeignConfig, ro
     instrumented: config.instrumented,
   };
 }
+
+/** Containers have an address each, so a port may be fixed there; processes share one and are always told. */
+const portOf = (port: ForeignConfig['port'], isImage: boolean): Pick<PlannedProgram, 'portVariable' | 'fixedPort'> =>
+  typeof port === 'string' ? { portVariable: port } : { portVariable: 'PORT', ...(isImage ? { fixedPort: port } : {}) };
 
 const isStdio = ({ workflow }: PlanRequest, name: string) => elsewhereOf(workflow, name)?.options.transport === 'stdio';
 

@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { importSystem } from '../../cli/commands/import.ts';
 import { openProject } from '../../cli/project.ts';
+import { sharedData } from '../profiler/analyze/foreign/fixture.ts';
+import { agent, chat, hop, otlpLines, request, type SpanSpec } from '../profiler/analyze/otlp-file.ts';
 
 let folder: string;
 let said: string;
@@ -173,5 +175,125 @@ describe('import', () => {
       else await openProject(join(out(), 'scenario.yaml'));
     });
     await fc.assert(property, { numRuns: 60 });
+  });
+});
+
+describe('import of traces', () => {
+  const draftText = () => readFile(join(out(), 'scenario.yaml'), 'utf8');
+  /** The comment above an agent of the draft: what may be done with it, and why. */
+  const freedomOf = (text: string, name: string) => new RegExp(`# (.+)\\n  ${name}:`).exec(text)?.[1];
+
+  /** A Node.js planner asks a model, a Python researcher with two replicas, and somebody who sends no spans. */
+  const trip = (_: unknown, i: number): SpanSpec => ({
+    ...request(
+      agent('Trip_Planner', {
+        at: 0,
+        ms: 400,
+        children: [
+          chat('Trip_Planner', 5, 100),
+          hop('Trip_Planner', 110, agent('researcher', { at: 115, ms: 100, language: 'python', instance: `researcher-${i % 2}` }), 10),
+          {
+            name: 'POST',
+            kind: 'client',
+            at: 300,
+            ms: 50,
+            service: 'Trip_Planner',
+            attributes: { 'http.request.method': 'POST', 'server.address': 'legal.example', 'url.path': '/ask' },
+          },
+        ],
+      }),
+    ),
+  });
+
+  it('says of each agent what may be done with it and why, keeps edges and replicas as seen, and asks the rest', async () => {
+    const file = await put('traces.json', otlpLines(Array.from({ length: 10 }, trip), 200));
+    const { workflow, scenario } = await draftOf([file]);
+    const text = await draftText();
+    expect(freedomOf(text, 'trip-planner')).toMatch(/^Trip_Planner: movable, it runs on Node\.js/);
+    expect(freedomOf(text, 'researcher')).toMatch(/^replicas only, /);
+    expect(freedomOf(text, 'legal-example')).toMatch(/external, /);
+    expect(workflow.entry).toEqual({ kind: 'agent', agent: 'trip-planner' });
+    expect(workflow.channels.map(({ id }) => id)).toEqual(
+      expect.arrayContaining(['trip-planner->researcher', 'trip-planner->legal-example']),
+    );
+    expect(scenario.config.baseline.layout).toEqual(
+      expect.arrayContaining([expect.objectContaining({ components: ['researcher'], replicas: 2 })]),
+    );
+    for (const asked of [
+      'How is researcher started?',
+      'Which environment variable tells trip-planner where researcher is?',
+      'Is there a compose file',
+      'What do users really send?',
+    ]) {
+      expect(said).toContain(asked);
+      expect(text).toContain(asked);
+    }
+  });
+
+  const sales = sharedData('jaeger', 'deathstarbench.json');
+  it.skipIf(sales === null)('of services of others, 1.8 MB of them (needs shared/data beside the checkout)', async () => {
+    const { workflow, scenario } = await draftOf([sales ?? '']);
+    const text = await draftText();
+    const names = workflow.agents.map(({ name }) => name);
+    expect(names.length).toBeGreaterThan(5);
+    for (const name of names) expect(freedomOf(text, name), name).toMatch(/(movable|replicas only|external), \S/);
+    const channels = workflow.channels.filter(({ kind }) => kind === 'agent');
+    expect(channels.length).toBeGreaterThan(5);
+    for (const name of names.filter((each) => workflow.entry.kind === 'agent' && each !== workflow.entry.agent))
+      expect(
+        channels.some(({ to }) => to.includes(name)),
+        name,
+      ).toBe(true);
+    expect(Object.keys(scenario.config.agents).sort()).toEqual([...names].sort());
+    expect(said).toContain('How is');
+  });
+
+  it('can listen for them, as the analysis does', async () => {
+    const [httpPort, grpcPort] = [await freePort(), await freePort()];
+    vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const draft = importSystem(['otlp'], { out: out(), for: 3_000, httpPort, grpcPort });
+    const post = (body: string) =>
+      fetch(`http://127.0.0.1:${httpPort}/v1/traces`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+    const lines = otlpLines(Array.from({ length: 4 }, trip), 200)
+      .trim()
+      .split('\n');
+    for (const line of lines) await vi.waitFor(async () => expect((await post(line)).status).toBe(200), { timeout: 2_500 });
+    expect(await draft).toBe(0);
+    const { workflow } = await openProject(join(out(), 'scenario.yaml'));
+    expect(workflow.agents.map(({ name }) => name)).toContain('researcher');
+  });
+});
+
+const freePort = async () => {
+  const server = createServer();
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((closed) => server.close(closed));
+  return port;
+};
+
+describe('import of a langgraph.json', () => {
+  const graphOf = async (code: string) => {
+    await put('langgraph.json', { graphs: { Help_Desk: './graph.ts:app' } });
+    await put('graph.ts', code);
+    expect(await importSystem([join(folder, 'langgraph.json')], { out: out(), force: true })).toBe(0);
+    return parse(await readFile(join(out(), 'scenario.yaml'), 'utf8'));
+  };
+
+  it.each([
+    ['a prebuilt state of messages', 'new StateGraph(MessagesAnnotation)', 'messages'],
+    ['an annotation of its own', 'Annotation.Root({ rounds: Annotation<number>, topic: Annotation<string> })', 'topic'],
+    ['a zod object', "z.object({ question: z.string().describe('x') })", 'question'],
+    ['nothing that tells', 'makeGraph()', 'messages'],
+  ])('with %s sends an input of that shape, from one process, to a model that costs nothing', async (_what, code, key) => {
+    const draft = await graphOf(code);
+    expect(Object.keys(draft.workload.inputs[0])).toEqual([key]);
+    expect(draft).toMatchObject({
+      name: 'help-desk',
+      workflow: '../langgraph.json#Help_Desk',
+      baseline: { layout: 'all-in-one' },
+      models: { main: { backend: 'simulated' } },
+    });
+    expect(said).toContain('models.main says');
   });
 });

@@ -37,7 +37,9 @@ interface Started {
 
 /** Ports are fixed inside: every container has its own address. */
 function portsOf({ member }: Pick<Launch, 'member'>): Map<LogicalAddress, number> {
-  return new Map(member.listens.map(({ address }, index) => [address, portOfListener(index)]));
+  // What somebody else built listens once, wherever it always did.
+  const fixed = member.program?.planned.fixedPort;
+  return new Map(member.listens.map(({ address }, index) => [address, fixed ?? portOfListener(index)]));
 }
 
 const portOfListener = (index: number): number => controlPort + 1 + index;
@@ -157,7 +159,7 @@ function foreignOptions(
     port,
     at: (address) => {
       const reached = program.reaches[address];
-      return reached === undefined ? '' : `${sharedAlias(reached.id)}:${portOfListener(reached.listener)}`;
+      return reached === undefined ? '' : `${sharedAlias(reached.id)}:${reached.fixedPort ?? portOfListener(reached.listener)}`;
     },
     secrets,
   });

@@ -78,7 +78,10 @@ function unitMembers(unit: PlannedUnit, plan: Plan, bundle: Bundle | null): Memb
 function programOf({ program, agents, toolServers, models }: PlannedUnit, plan: Plan): MemberProgram | null {
   if (program === undefined) return null;
   const units = plan.units.flatMap((unit) =>
-    listenersOf(unit).map(({ address }, listener) => [address, { id: unit.id, listener }] as const),
+    listenersOf(unit).map(({ address }, listener) => {
+      const fixedPort = unit.program?.fixedPort;
+      return [address, { id: unit.id, listener, ...(fixedPort === undefined ? {} : { fixedPort }) }] as const;
+    }),
   );
   const services = plan.services.map(({ id }) => [serviceAddress(id), { id, listener: 0 }] as const);
   const reaches = Object.fromEntries([...units, ...services]);

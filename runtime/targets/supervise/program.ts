@@ -7,7 +7,7 @@ export interface MemberProgram {
   readonly component: string;
   readonly models: { readonly [model: string]: PlannedModel };
   /** Which member listens at each address it is told, and as the how-many-eth of its listeners. */
-  readonly reaches: { readonly [address: LogicalAddress]: { readonly id: string; readonly listener: number } };
+  readonly reaches: { readonly [address: LogicalAddress]: { readonly id: string; readonly listener: number; readonly fixedPort?: number } };
 }
 
 interface Surroundings {
@@ -42,7 +42,7 @@ export function programEnvironment(around: Surroundings): { [name: string]: stri
     ...planned.environment,
     ...Object.fromEntries(neighbours),
     ...Object.fromEntries(Object.entries(planned.models).flatMap(([model, names]) => modelVariables(names, models[model], at, secrets))),
-    [planned.portVariable]: String(port),
+    ...(planned.fixedPort === undefined ? { [planned.portVariable]: String(port) } : {}),
   };
 }
 

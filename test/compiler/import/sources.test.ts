@@ -108,6 +108,21 @@ describe('a compose file', () => {
     expect(found.name).toBe('trip-planner');
   });
 
+  it('says where each listens: as published, as exposed, as its neighbours were told, or as PORT says', () => {
+    const more = whole(
+      foundInCompose(
+        'services: {a: {image: a, environment: {B: "http://b:7000/x", C: "c:1"}}, b: {image: b}, c: {image: c, ports: ["9:9"], environment: {PORT: "9"}}}',
+        'compose.yaml',
+        'folder',
+      ),
+    );
+    const portOf = (all: typeof found, name: string) => all.components.find((each) => each.name === name)?.run;
+    expect(portOf(found, 'planner')).toMatchObject({ port: 80 });
+    expect(portOf(found, 'research')).toMatchObject({ port: 8001 });
+    expect(portOf(more, 'b')).toMatchObject({ port: 7000 });
+    for (const name of ['a', 'c']) expect(portOf(more, name)).not.toHaveProperty('port');
+  });
+
   it('keeps the present layout', () => {
     expect(component('planner')).toMatchObject({ replicas: 1, resources: { vcpu: 0.5, memoryMb: 512 } });
     expect(component('research')?.replicas).toBe(3);
@@ -138,6 +153,7 @@ describe('a compose file', () => {
     expect(texts).toContainEqual(expect.stringMatching(/^compose\.yaml:15 research is built from \.\/research/));
     expect(texts).toContainEqual(expect.stringMatching(/research starts after guide/));
     expect(texts).toContainEqual(expect.stringMatching(/Which port does guide listen on/));
+    expect(texts.join()).not.toMatch(/Which port does (planner|research) /);
   });
 
   it.each([

@@ -66,6 +66,20 @@ describe('planning of components that run elsewhere', () => {
     expect(unit(made, 'desk')?.program).toBeUndefined();
   });
 
+  it('lets an image listen on a port of its own, and tells a command where to listen all the same', async () => {
+    const both = { ...researcher, image: 'acme/research', port: 8080 };
+    const image = await plan({ researcher: both, rater }, { target: 'image' });
+    expect(unit(image.plan, 'researcher')?.program).toMatchObject({ fixedPort: 8080 });
+    expect(printPlan(image.plan as Plan)).toContain('listens on 8080');
+    const command = await plan({ researcher: both, rater });
+    expect(unit(command.plan, 'researcher')?.program).toMatchObject({ portVariable: 'PORT' });
+    expect(unit(command.plan, 'researcher')?.program).not.toHaveProperty('fixedPort');
+    // An image that needs a variable PORT for itself may have it; a command is told its port there.
+    const { command: _, ...imageOnly } = both;
+    expect(messages((await plan({ researcher: { ...imageOnly, env: { PORT: '8080' } }, rater }, { target: 'image' })).bound)).toEqual([]);
+    expect(messages((await plan({ researcher: { ...both, env: { PORT: '8080' } }, rater })).bound)[0]).toContain('PORT is given by both');
+  });
+
   it('reaches an external one at its URL, never deploys it, and shares its limits out over its callers', async () => {
     const { plan: made } = await plan({ researcher, rater }, { replicas: { desk: 2 } });
     const route = unit(made, 'desk')?.routes.find(({ to }) => to === 'rater');

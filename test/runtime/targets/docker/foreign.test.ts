@@ -10,6 +10,7 @@ import { tar } from '../../../../runtime/targets/docker/tar.ts';
 import { type Bench, openBench } from '../../../placements/deploy.ts';
 
 const file = fileURLToPath(new URL('../../../fixtures/elsewhere/image.yaml', import.meta.url));
+const fixedPort = fileURLToPath(new URL('../../../fixtures/elsewhere/image-port.yaml', import.meta.url));
 const program = new URL('../../../fixtures/elsewhere/agent.mjs', import.meta.url);
 const [missing] = await createDockerTarget({ drainMs: 1_000, queueLimit: 10, image: '' }).check();
 const image = `dmas-opt-test-agent:${process.pid}`;
@@ -52,6 +53,23 @@ describe.skipIf(missing)(`images of others on docker${missing ? `: skipped, ${mi
       const usage = await deployment.usage();
       expect(usage.filter(({ id }) => id === 'researcher').map(({ cpuSeconds }) => cpuSeconds > 0)).toEqual([true, true]);
     });
+  }, 90_000);
+
+  it('that always listen on one port are found there, every replica, and are told none', async () => {
+    process.env.RESEARCHER_IMAGE = image;
+    const other = await openBench(fixedPort);
+    try {
+      const { project } = other;
+      const layout = onePerComponent(project.workflow, project.defaults);
+      const twice = { ...layout, units: layout.units.map((unit) => ({ ...unit, replicas: unit.id === 'researcher' ? 2 : 1 })) };
+      await other.with(twice, async ({ ask, spans }) => {
+        for (const id of ['one', 'two', 'three']) await ask({ id, input: { topic: 'tides' } });
+        const called = (await spans()).filter(({ name }) => name === 'call researcher');
+        expect(called.map(({ ok }) => ok)).toEqual([true, true, true]);
+      });
+    } finally {
+      await other.close();
+    }
   }, 90_000);
 
   it('that are not there are named', async () => {
