@@ -56,6 +56,7 @@ function missing({ system, graph }: DraftRequest, components: readonly FoundComp
   const outside = system.components.filter(
     (component) => !components.includes(component) && (graph === undefined || component.run !== undefined),
   );
+  const images = components.some(({ run }) => run?.kind === 'image');
   const reason = graph === undefined ? 'nothing was seen to call it' : 'it runs beside the graph';
   return [
     ...(graph === undefined ? [] : graphQuestions(system, graph)),
@@ -68,7 +69,7 @@ function missing({ system, graph }: DraftRequest, components: readonly FoundComp
         ({ name, place }): Question => ({
           about: name,
           place,
-          text: `How is ${name} started? Put its command in place of "${placeholder}".`,
+          text: `How is ${name} started? Put its ${images ? 'image' : 'command'} in place of "${placeholder}".`,
         }),
       ),
     ...unknownStarts(components),
@@ -186,7 +187,7 @@ function scenarioText(request: DraftRequest, components: readonly FoundComponent
     ...(bound.length === 0 || graph !== undefined
       ? {}
       : { models: Object.fromEntries(bound.map((model) => [model.name, modelOf(model)])) }),
-    ...(components.length === 0 ? {} : { agents: Object.fromEntries(components.map((each) => [each.name, agentOf(each, bound)])) }),
+    ...(components.length === 0 ? {} : { agents: Object.fromEntries(components.map((each) => [each.name, agentOf(each, bound, images)])) }),
     // One process runs a graph today, whatever its nodes.
     ...(graph === undefined ? {} : { baseline: { layout: 'all-in-one' } }),
     ...(deployed.length === 0
@@ -228,17 +229,18 @@ const inSentence = (reason: string): string => (reason.charAt(0).toLowerCase() +
 /** Calls per second for an agent whose owner was not asked: next to nothing. */
 const externalRate = 1;
 
-function agentOf(component: FoundComponent, bound: readonly FoundModel[]): object {
+function agentOf(component: FoundComponent, bound: readonly FoundModel[], images: boolean): object {
   const spoken = component.options === undefined ? {} : { options: component.options };
   return {
-    ...programOf(component.run, bound),
+    ...programOf(component.run, bound, images),
     ...(component.speaks === undefined || component.speaks === 'http-json' ? {} : { speaks: component.speaks }),
     ...spoken,
   };
 }
 
-function programOf(run: FoundProgram | undefined, bound: readonly FoundModel[]): object {
-  if (run === undefined) return { command: [placeholder] };
+/** `images`: the others are images, and one target starts them all. */
+function programOf(run: FoundProgram | undefined, bound: readonly FoundModel[], images: boolean): object {
+  if (run === undefined) return images ? { image: placeholder } : { command: [placeholder] };
   if (run.kind === 'url') return { external: { url: run.url, maxRate: externalRate, maxConcurrency: 1 } };
   const { image, command, environment, neighbours, models, secrets, port } = run;
   const asked = Object.entries(models).filter(([name]) => bound.some((model) => model.name === name));

@@ -230,6 +230,15 @@ describe('import of traces', () => {
     }
   });
 
+  it('beside a compose file asks for the image of whom only the traces know, so that one target starts all', async () => {
+    const file = await put('traces.json', otlpLines(Array.from({ length: 10 }, trip), 200));
+    const compose = await put('compose.yaml', { services: { trip_planner: { image: 'acme/planner', ports: ['8080:80'] } } });
+    const { scenario } = await draftOf([compose, file]);
+    expect(scenario.config).toMatchObject({ target: { kind: 'docker' }, agents: { researcher: { image: 'how-is-it-started' } } });
+    expect(said).toContain('Put its image in place of');
+    expect(said).toContain('How is researcher started?');
+  });
+
   const sales = sharedData('jaeger', 'deathstarbench.json');
   it.skipIf(sales === null)('of services of others, 1.8 MB of them (needs shared/data beside the checkout)', async () => {
     const { workflow, scenario } = await draftOf([sales ?? '']);
