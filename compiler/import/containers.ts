@@ -47,9 +47,9 @@ const modelServers = /(^|\/)(vllm|ollama|text-generation-inference|llama\.?cpp|s
 
 const portVariable = 'PORT';
 const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/;
-/** Credentials inside a URL. */
-const secretValue = /:\/\/[^/\s:@]*:[^/\s@]+@/;
-const secretName = /(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL)S?$/i;
+/** Credentials inside a URL, and the beginnings that well-known providers give their keys. */
+const secretValue = /:\/\/[^/\s@]+@|^(sk-|gh[pousr]_|xox[abp]-|AKIA|eyJ|-----BEGIN)/;
+const secretName = /(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASS|PASSWORD|PASSWD|PASSPHRASE|PWD|CREDENTIAL|DSN|AUTH|COOKIE|PRIVATE)S?(_|$)/i;
 const modelUrlName = /^(OPENAI_(BASE_URL|API_BASE)|LLM_(BASE_)?URL|MODEL_(BASE_)?URL|VLLM_(BASE_)?URL|OLLAMA_(HOST|BASE_URL))$/;
 
 /** Sorts containers into agents, model servers and the rest, and finds edges in the addresses they were given. */
@@ -107,6 +107,13 @@ export function systemOfContainers(name: string, containers: readonly Container[
       }
       literal[variable] = value;
     }
+    const tells = container.command?.some((word) => secretValue.test(word)) === true;
+    if (tells)
+      questions.push({
+        about: component,
+        text: `The command of ${container.called} holds what looks like a secret, so it is left out: can it come from a variable?`,
+        place: container.place,
+      });
     if (container.image === undefined)
       questions.push({
         about: component,
@@ -145,7 +152,7 @@ export function systemOfContainers(name: string, containers: readonly Container[
       run: {
         kind: 'image',
         image: container.image ?? `${container.called}:latest`,
-        ...(container.command === undefined ? {} : { command: container.command }),
+        ...(container.command === undefined || tells ? {} : { command: container.command }),
         environment: literal,
         neighbours,
         models: asks,

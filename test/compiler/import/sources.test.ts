@@ -276,6 +276,38 @@ describe('a Kubernetes namespace', () => {
   });
 });
 
+describe('what looks like a secret', () => {
+  it.each([
+    ['OPENAI_API_KEY', 'x'],
+    ['DB_PASSWORD', 'x'],
+    ['PASSWORDS', 'x'],
+    ['SENTRY_DSN', 'x'],
+    ['AUTH_HEADER', 'x'],
+    ['DATABASE', 'postgres://me:pw@db/x'],
+    ['TRACKER', 'https://abc123@errors.example/1'],
+    ['ANYTHING', 'sk-abc'],
+    ['ANYTHING', 'ghp_abc'],
+  ])('%s=%s is named and never copied', (name, value) => {
+    const found = whole(foundInCompose(JSON.stringify({ services: { a: { image: 'acme/a', environment: { [name]: value } } } }), 'c', 'f'));
+    expect(found.components[0]?.run).toMatchObject({ secrets: [name], environment: {} });
+  });
+  it('in a command leaves the command out, and asks', () => {
+    const service = { image: 'acme/a', command: ['serve', '--key', 'sk-abc'] };
+    const found = whole(foundInCompose(JSON.stringify({ services: { a: service } }), 'c', 'f'));
+    expect(JSON.stringify(found)).not.toContain('sk-abc');
+    expect(found.questions.map(({ text }) => text).join()).toMatch(/holds what looks like a secret/);
+  });
+  it.each([
+    ['MONKEY', 'x'],
+    ['AUTHOR', 'x'],
+    ['LOG_LEVEL', 'info'],
+    ['TOKENIZER', 'cl100k'],
+  ])('%s=%s does not', (name, value) => {
+    const found = whole(foundInCompose(JSON.stringify({ services: { a: { image: 'acme/a', environment: { [name]: value } } } }), 'c', 'f'));
+    expect(found.components[0]?.run).toMatchObject({ secrets: [], environment: { [name]: value } });
+  });
+});
+
 describe('a langgraph.json', () => {
   it('has graphs of ours and of others', () => {
     const found = foundInLanggraphJson({ graphs: { agent: './src/graph.ts:graph', old_one: { path: './old.py:app' } } }, 'langgraph.json');
