@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { exitCodes } from '../../compiler/contracts/index.ts';
 import type { Analysis } from '../../reports/analysis.ts';
+import { freePort as keptPort } from '../../runtime/targets/process/junction.ts';
 import { cli, start } from '../faults/lib/command.ts';
 import { createSandbox, type Sandbox } from '../faults/lib/sandbox.ts';
 import { agent, chat, hop, otlpLines, request } from '../profiler/analyze/otlp-file.ts';
@@ -33,13 +33,8 @@ const lines = () =>
       ),
     ),
   );
-const freePort = () =>
-  new Promise<number>((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
+/** None of the kernel's own, which a busy host would have given away before it is used. */
+const freePort = () => keptPort('127.0.0.1');
 
 describe('analyze', () => {
   it('prints the answer first and what to type next, and writes a page, a summary and the data', async () => {

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { importSystem } from '../../cli/commands/import.ts';
 import { openProject } from '../../cli/project.ts';
+import { freePort as keptPort } from '../../runtime/targets/process/junction.ts';
 import { sharedData } from '../profiler/analyze/foreign/fixture.ts';
 import { agent, chat, hop, otlpLines, request, type SpanSpec } from '../profiler/analyze/otlp-file.ts';
 
@@ -273,13 +274,8 @@ describe('import of traces', () => {
   });
 });
 
-const freePort = async () => {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((closed) => server.close(closed));
-  return port;
-};
+/** None of the kernel's own, which a busy host would have given away before it is used. */
+const freePort = () => keptPort('127.0.0.1');
 
 describe('import of a langgraph.json', () => {
   const graphOf = async (code: string) => {

@@ -1,11 +1,11 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort as keptPort } from '../../runtime/targets/process/junction.ts';
 import { agent, chat, hop, otlpLines, request } from '../profiler/analyze/otlp-file.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -179,15 +179,8 @@ async function shorten(file: string): Promise<void> {
   await writeFile(file, String(document));
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
+/** None of the kernel's own, which a busy host would have given away before it is used. */
+const freePort = () => keptPort('127.0.0.1');
 
 async function saying(child: ChildProcess, text: string): Promise<void> {
   let said = '';

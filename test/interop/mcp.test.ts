@@ -2,7 +2,6 @@ import { execFile, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
@@ -17,6 +16,7 @@ import { connectMcp } from '../../runtime/protocols/mcp/client.ts';
 import { startBridge } from '../../runtime/protocols/mcp/stdio-bridge.ts';
 import { mcp } from '../../runtime/protocols/mcp.ts';
 import type { Connection, OutgoingCall } from '../../runtime/protocols/protocol.ts';
+import { freePort as keptPort } from '../../runtime/targets/process/junction.ts';
 import { deploy } from '../runtime/agent/harness.ts';
 
 const python = process.env.DMAS_OPT_PYTHON;
@@ -129,13 +129,8 @@ async function expectPythonTools(connection: Connection): Promise<void> {
   expect(await connection.call(call('grown', {}))).toEqual({ result: 'new' });
 }
 
-const freePort = async () => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-};
+/** None of the kernel's own, which a busy host would have given away before it is used. */
+const freePort = () => keptPort('127.0.0.1');
 
 describe.skipIf(python === undefined)('the Python SDK (DMAS_OPT_PYTHON names a Python with mcp)', () => {
   it.each([

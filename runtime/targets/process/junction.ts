@@ -1,3 +1,5 @@
+import { randomInt } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import type { ReplicaAddress } from '../../../compiler/contracts/index.ts';
 
@@ -85,14 +87,43 @@ function leastLoaded(replicas: readonly ReplicaAddress[], load: ReadonlyMap<stri
   );
 }
 
-/** A port nobody listens on at this moment. */
-export function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, host, () => {
-      const at = server.address();
-      server.close(() => resolve(typeof at === 'object' && at !== null ? at.port : 0));
-    });
-  });
+/** Ports given out by this process: what they were given to may not listen yet. */
+const given = new Set<number>();
+/** How many ports below the kernel's own are chosen from, and how often. */
+const reservable = 20_000;
+const attempts = 100;
+
+/**
+ * A port for a program that will listen on it a while later. It is not one of those the kernel gives to outgoing connections
+ * and to listeners that do not care: until the program has started, a busy host would have taken it.
+ *
+ * @throws Error when no port is free
+ */
+export async function freePort(host: string): Promise<number> {
+  const above = ephemeralFrom();
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const port = randomInt(Math.max(1024, above - reservable), above);
+    if (given.has(port)) continue;
+    // Before the question, so that nobody who asks meanwhile gets it too.
+    given.add(port);
+    if (await isFree(host, port)) return port;
+  }
+  throw new Error(`no port below ${above} is free`);
 }
+
+/** First port of the kernel's own range (Linux, `ip_local_port_range`); 32768 is Linux's default, and below that of others. */
+function ephemeralFrom(): number {
+  try {
+    const first = Number.parseInt(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8'), 10);
+    return first > 2048 ? first : 32_768;
+  } catch {
+    return 32_768;
+  }
+}
+
+const isFree = (host: string, port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, host, () => server.close(() => resolve(true)));
+  });

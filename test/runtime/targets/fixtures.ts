@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
-import { createServer, request as httpRequest } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bundle, Plan, PlannedService, PlannedUnit, StageContext } from '../../../compiler/contracts/index.ts';
+import { freePort as keptPort } from '../../../runtime/targets/process/junction.ts';
 import type { DeployRequest } from '../../../runtime/targets/target.ts';
 
 const fixture = (name: string) => readFileSync(new URL(`../../fixtures/units/${name}`, import.meta.url), 'utf8');
@@ -172,10 +172,5 @@ export async function dockerRemains(deploymentId: string): Promise<string[]> {
   return [...containers.map(({ Names }) => `container ${Names[0]}`), ...networks.map(({ Name }) => `network ${Name}`)];
 }
 
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+/** None of the kernel's own, which a busy host would have given away before it is used. */
+export const freePort = () => keptPort('127.0.0.1');
