@@ -7,22 +7,5 @@ export const replay = defineLlmBackend({
   title: 'Replay of recorded replies',
   options: replayOptions,
   traits: { deployed: true, provenance: 'replayed' },
-  load: async () => {
-    const { createOpenAiModel } = await import('./openai-client.ts');
-    return {
-      connect: (model, baseUrl, key) => {
-        const { retries } = replayOptions.pick({ retries: true }).parse({ retries: model.options.retries });
-        const url = new URL(baseUrl);
-        if (url.pathname === '/') url.pathname = '/v1';
-        return createOpenAiModel({
-          baseUrl: url.href,
-          model: model.model,
-          key,
-          retries,
-          connections: 1024,
-          maxTokensParameter: 'max_completion_tokens',
-        });
-      },
-    };
-  },
+  load: async () => (await import('./own-server.ts')).ownServer,
 });
