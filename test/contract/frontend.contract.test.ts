@@ -1,22 +1,30 @@
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { frontends as registered } from '../../cli/registry.ts';
 import { componentsOf, entryComponent, pluginKinds } from '../../compiler/contracts/index.ts';
+import { textSource } from '../../compiler/frontends/declared/read.ts';
 import type { FrontendDescriptor } from '../../compiler/frontends/frontend.ts';
-import { langgraph } from '../../compiler/frontends/langgraph.ts';
-import { openaiAgents } from '../../compiler/frontends/openai-agents.ts';
 import { readWorkflow } from '../../compiler/frontends/read-workflow.ts';
 import { loadSource } from '../../compiler/frontends/source/load.ts';
-import { typescript } from '../../compiler/frontends/typescript.ts';
 
 const root = join(import.meta.dirname, '../..');
-const frontends: readonly FrontendDescriptor[] = [typescript, langgraph, openaiAgents];
+const frontends: readonly FrontendDescriptor[] = registered;
 /** A sound workflow for each frontend. A frontend without one fails here. */
-const fixtures: { readonly [id: string]: string } = { typescript: 'newsroom', langgraph: 'langgraph', 'openai-agents': 'openai-agents' };
+const fixtures: { readonly [id: string]: string } = {
+  typescript: 'workflows/newsroom/workflow.ts',
+  langgraph: 'workflows/langgraph/workflow.ts',
+  'openai-agents': 'workflows/openai-agents/workflow.ts',
+  declared: 'elsewhere/workflow.yaml',
+};
+const fileOf = (id: string) => join(root, 'test/fixtures', fixtures[id] ?? 'missing');
+/** A file as the loop loads it: text is not run. */
+const sourceOf = async (file: string) =>
+  file.endsWith('.yaml') ? textSource(file, dirname(file), readFileSync(file, 'utf8')) : (await loadSource(file)).source;
 
 describe.each(frontends.map((descriptor) => [descriptor.id, descriptor] as const))('frontend %s', (id, descriptor) => {
-  const folder = join(root, 'test/fixtures/workflows', fixtures[id] ?? 'missing');
-  const read = () => readWorkflow({ specifier: './workflow.ts', folder, frontends, boundModels: ['main'] });
+  const file = fileOf(id);
+  const read = () => readWorkflow({ specifier: `./${basename(file)}`, folder: dirname(file), frontends, boundModels: ['main'] });
   const workflowOf = async () => {
     const { workflow, problems } = await read();
     if (workflow === undefined) throw new Error(JSON.stringify(problems));
@@ -32,8 +40,8 @@ describe.each(frontends.map((descriptor) => [descriptor.id, descriptor] as const
   it('detects its own workflows and nothing else', async () => {
     const frontend = await descriptor.load();
     for (const value of [undefined, null, 1, 'x', {}, [], () => {}, { default: {} }]) expect(frontend.detect(value)).toBe(false);
-    for (const [other, name] of Object.entries(fixtures)) {
-      const { source } = await loadSource(join(root, 'test/fixtures/workflows', name, 'workflow.ts'));
+    for (const other of Object.keys(fixtures)) {
+      const source = await sourceOf(fileOf(other));
       const values = Object.values(source?.modules[0]?.exports ?? {});
       expect(values.some((value) => frontend.detect(value))).toBe(other === id);
     }
@@ -43,7 +51,7 @@ describe.each(frontends.map((descriptor) => [descriptor.id, descriptor] as const
     const workflow = await workflowOf();
     expect(JSON.parse(JSON.stringify(workflow))).toEqual(workflow);
     expect(JSON.stringify(await workflowOf())).toBe(JSON.stringify(workflow));
-    expect(workflow).toMatchObject({ schemaVersion: 1, frontend: id, file: join(folder, 'workflow.ts') });
+    expect(workflow).toMatchObject({ schemaVersion: 1, frontend: id, file });
   });
 
   it('gives channels whose ends exist, and an entry from which all is reached', async () => {
@@ -60,8 +68,12 @@ describe.each(frontends.map((descriptor) => [descriptor.id, descriptor] as const
 
   it('says of every part where a bundle can import it', async () => {
     const workflow = await workflowOf();
-    const { source } = await loadSource(workflow.file);
-    const parts = [...workflow.agents, ...workflow.toolServers, ...workflow.tools, ...workflow.topics];
+    const source = await sourceOf(workflow.file);
+    // What runs elsewhere has no code to import: its place in the file is said all the same.
+    const own = (part: object) => !('elsewhere' in part && part.elsewhere !== undefined);
+    const all = [...workflow.agents, ...workflow.toolServers, ...workflow.tools, ...workflow.topics];
+    for (const { source: ref } of all) expect(existsSync(join(dirname(workflow.file), ref?.module ?? 'missing'))).toBe(true);
+    const parts = all.filter(own);
     for (const { name, source: ref } of parts) {
       const module = source?.modules.find((candidate) => candidate.module === ref?.module);
       expect(module?.exports[ref?.exportName ?? ''], name).toBeDefined();
