@@ -12,6 +12,7 @@ const remedies: { readonly [fault in BlockFault]: string } = {
   'broken-traces': 'Spans were lost: lower the sampling or the rate.',
   'replay-misses': 'Record again with the present inputs.',
   'replica-lost': 'A replica died in the block: see its log in the run folder.',
+  'pool-limit': 'A shared model pool came near its declared limit and the load was taken off: measure at a lower rate or another time.',
   interrupted: 'Go on with dmas-opt resume.',
 };
 

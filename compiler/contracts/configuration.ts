@@ -8,8 +8,10 @@ export interface Configuration {
   readonly units: readonly UnitConfiguration[];
   /** Per agent, tool or topic channel: what is spoken where it crosses units. Co-located ends always use `inproc`. */
   readonly channels: { readonly [channel: string]: ChannelConfiguration };
-  /** Serving settings per logical model, for models we deploy. */
-  readonly serving: { readonly [model: string]: ServingConfiguration };
+  /** Pools of model servers, for models we deploy, by id: the logical model for the pool everybody shares (see `poolId`). */
+  readonly serving: { readonly [pool: string]: ServingConfiguration };
+  /** Per agent, which model answers where its code asks for another: logical model asked for → logical model used. */
+  readonly modelChoice?: { readonly [agent: string]: { readonly [asked: string]: string } };
 }
 
 export interface UnitConfiguration {
@@ -30,8 +32,14 @@ export interface ChannelConfiguration {
   readonly options: { readonly [option: string]: Literal };
 }
 
+/** One pool: replicas of one model server behind a router. */
 export interface ServingConfiguration {
+  /** The logical model it serves; absent: the pool's id. */
+  readonly model?: string;
+  /** The agents it is for, sorted; absent: everybody who has no pool of that model for themselves. */
+  readonly agents?: readonly string[];
   readonly replicas: number;
+  /** Over the scenario's: GPU, parallelism, batch limits, router, as the backend names them. */
   readonly options: { readonly [option: string]: Literal };
 }
 
@@ -45,6 +53,16 @@ export function unitId(components: readonly string[]): string {
   return `${joined.slice(0, 31)}~${createHash('sha256').update(joined).digest('hex').slice(0, 8)}`;
 }
 
+/** Id of a model's pool: the model itself, or `<model>@<agents>` where it is for some agents alone. */
+export const poolId = (model: string, agents?: readonly string[]) => (agents === undefined ? model : `${model}@${unitId(agents)}`);
+
+/** The pool whose servers answer an agent that asks for a model, the choice of another model included; undefined: nobody serves it here. */
+export function poolOf(configuration: Configuration, agent: string, asked: string): string | undefined {
+  const model = configuration.modelChoice?.[agent]?.[asked] ?? asked;
+  const pools = Object.entries(configuration.serving).filter(([id, pool]) => (pool.model ?? id) === model);
+  return (pools.find(([, pool]) => pool.agents?.includes(agent)) ?? pools.find(([, pool]) => pool.agents === undefined))?.[0];
+}
+
 /** The same configuration in its one canonical form. */
 export function canonicalConfiguration(configuration: Configuration): Configuration {
   const units = configuration.units
@@ -52,7 +70,23 @@ export function canonicalConfiguration(configuration: Configuration): Configurat
     .sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
   const sortKeys = <T>(record: { readonly [key: string]: T }) =>
     Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
-  return { schemaVersion: 1, units, channels: sortKeys(configuration.channels), serving: sortKeys(configuration.serving) };
+  return {
+    schemaVersion: 1,
+    units,
+    channels: sortKeys(configuration.channels),
+    serving: sortKeys(configuration.serving),
+    ...canonicalChoice(configuration.modelChoice),
+  };
+}
+
+/** Without agents that get what they ask for, so that saying so makes no other configuration. */
+function canonicalChoice(choice: Configuration['modelChoice']): Pick<Configuration, 'modelChoice'> {
+  const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]) => (a < b ? -1 : a > b ? 1 : 0);
+  const changed = Object.entries(choice ?? {}).flatMap(([agent, models]) => {
+    const other = Object.entries(models).filter(([asked, used]) => asked !== used);
+    return other.length === 0 ? [] : [[agent, Object.fromEntries(other.sort(byName))] as const];
+  });
+  return changed.length === 0 ? {} : { modelChoice: Object.fromEntries(changed.sort(byName)) };
 }
 
 /** Ten hex digits of the SHA-256 of the canonical form; equal configurations have equal ids. */

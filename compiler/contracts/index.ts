@@ -10,6 +10,7 @@ export * from './json.ts';
 export * from './measurement.ts';
 export * from './plan.ts';
 export * from './plugin.ts';
+export * from './pool-load.ts';
 export * from './prediction.ts';
 export * from './profile.ts';
 export * from './provenance.ts';

@@ -1,4 +1,5 @@
 import type { TokenCounts } from './cassette.ts';
+import type { PoolLoad } from './pool-load.ts';
 import type { Provenance } from './provenance.ts';
 
 /** One request as its user saw it. Times are milliseconds from the start of the block. */
@@ -94,6 +95,7 @@ export const blockFaults = [
   'broken-traces',
   'replay-misses',
   'replica-lost',
+  'pool-limit',
   'interrupted',
 ] as const;
 export type BlockFault = (typeof blockFaults)[number];
@@ -131,6 +133,8 @@ export interface Block {
   readonly provenance: Provenance;
   /** Present when something was replayed. */
   readonly replay?: ReplayFacts;
+  /** Load of each model pool whose metrics could be read. */
+  readonly pools?: readonly PoolLoad[];
 }
 
 /** What came from a recording in one block, warm-up included: the counts of every call, not of a sample. */

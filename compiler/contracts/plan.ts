@@ -34,6 +34,8 @@ export interface PlannedUnit {
   readonly topics: readonly PlannedTopic[];
   /** Logical model name → service or external endpoint. */
   readonly models: { readonly [model: string]: PlannedModel };
+  /** Of agents that have a pool of their own or get another model than they ask for: agent → model asked for → what it gets. */
+  readonly agentModels?: { readonly [agent: string]: { readonly [model: string]: PlannedModel } };
   readonly state: PlannedState;
   /** Names of environment variables its agents may read; nothing else of the user's environment is passed. */
   readonly secrets: readonly string[];
@@ -119,6 +121,23 @@ export interface PlannedModel {
   readonly model: string;
   readonly options: { readonly [option: string]: Literal };
   readonly secret?: string;
+  /** Pool of ours that answers (see `poolOf`); absent for models nobody here deploys. */
+  readonly pool?: string;
+  /** The logical model that answers, where it is not the one asked for. */
+  readonly chosen?: string;
+  /** What all replicas of all units together may ask of it. */
+  readonly limits?: ModelLimits;
+  /** The service that keeps count of `limits`, `service://…`. */
+  readonly limiter?: LogicalAddress;
+}
+
+/** Quotas of a model over everybody who asks; a quota per minute is enforced over `windowMs`. */
+export interface ModelLimits {
+  readonly requestsPerMinute?: number;
+  readonly tokensPerMinute?: number;
+  /** Calls under way at once. */
+  readonly concurrency?: number;
+  readonly windowMs: number;
 }
 
 export interface PlannedState {
@@ -132,7 +151,7 @@ export interface PlannedState {
 /** What a plan needs beside units. `kind` selects the generated entry. */
 export interface PlannedService {
   readonly id: string;
-  readonly kind: 'model' | 'state' | 'gateway' | 'tape';
+  readonly kind: 'model' | 'router' | 'limiter' | 'state' | 'gateway' | 'tape';
   readonly replicas: number;
   readonly resources: Resources;
   readonly options: { readonly [option: string]: Json };

@@ -1,3 +1,4 @@
+import type { PoolLoad } from './pool-load.ts';
 import type { Provenance } from './provenance.ts';
 
 /** Empirical distribution: 21 quantiles at 0, 5, … 100 %, with the first two moments. */
@@ -22,6 +23,8 @@ export interface Profile {
   /** Keyed `from->to`; edges never seen are absent. */
   readonly edges: { readonly [edge: string]: EdgeProfile };
   readonly models: { readonly [model: string]: ModelProfile };
+  /** Load of the pools of model servers while the profile was taken; absent where none could be read. */
+  readonly pools?: readonly PoolLoad[];
   /** Where runs of hubs' graphs went from node to node; absent without any. */
   readonly graphSteps?: readonly GraphStep[];
   /** Sampled requests, replayable under another layout (see `RequestSkeleton`). */
@@ -141,6 +144,8 @@ export type SkeletonCall =
       readonly tokensCached: number;
       readonly tokensOut: number;
       readonly measuredMs: number;
+      /** Growing prefixes of the prompt and their tokens, shortest first: what a prefix cache could hold. Absent where no span says. */
+      readonly prefix?: readonly { readonly key: string; readonly tokens: number }[];
     };
 
 /** Price of one hop of a protocol on this machine: `fixed + perKb × size`, from a micro-benchmark (see `protocol-prices`). */

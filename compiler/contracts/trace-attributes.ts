@@ -51,6 +51,9 @@ export const attr = {
   graphStep: 'langgraph.step', // superstep of the node's graph
   packMs: 'dmas.graph.pack_ms', // on a turn: wrapping and unwrapping of state that went to or came from another process
   graphTriggers: 'langgraph.triggers', // channels that called for it
+  pool: 'dmas.llm.pool', // pool of model servers that answered a model call
+  limitMs: 'dmas.llm.limit_ms', // waited for the provider's declared limits before the call was sent
+  prefix: 'dmas.llm.prefix', // growing prefixes of the prompt, `hash:tokens` of each, comma between: equal hashes, equal prefixes
   outcome: 'dmas.ingress.outcome', // ok or a CallErrorCode
   paused: 'dmas.paused', // id of the question to a person that ended the span; its status stays unset
 } as const;

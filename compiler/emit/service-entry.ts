@@ -33,6 +33,10 @@ function callOf(service: PlannedService, plan: Plan, imports: Imports): string {
       // The recording itself stands in the bundle alone: see `serviceTemplate`.
       return `${imports.of('dmas-opt/runtime/replay/tape-service', 'startTapeService')}(${planned}, '@dmas-opt:cassette')`;
     }
+    case 'router':
+      return `${imports.of('dmas-opt/runtime/llm/router/service', 'startRouterService')}(${planned})`;
+    case 'limiter':
+      return `${imports.of('dmas-opt/runtime/llm/limiter/service', 'startLimiterService')}(${planned})`;
     case 'gateway':
       return `${imports.of('dmas-opt/runtime/agent/gateway', 'startGateway')}(${planned}, ${printLiteral(plan.ingress)})`;
   }
