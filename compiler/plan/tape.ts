@@ -1,4 +1,5 @@
 import type { Json, Plan, PlannedService } from '../contracts/index.ts';
+import { limitsOf } from './limiter.ts';
 import type { PlanRequest } from './request.ts';
 
 /** What stands in for something of others is no part of what the application costs. */
@@ -10,14 +11,8 @@ export function planTape({ scenario, recording, workflow }: PlanRequest): readon
   const replayed = workflow.models.filter((name) => scenario.models[name]?.backend === 'replay');
   const limits: { [model: string]: Json } = {};
   for (const name of replayed) {
-    const given = scenario.models[name]?.limits;
-    if (given === undefined) continue;
-    const { requestsPerMinute, tokensPerMinute, window } = given;
-    limits[name] = {
-      ...(requestsPerMinute === undefined ? {} : { requestsPerMinute }),
-      ...(tokensPerMinute === undefined ? {} : { tokensPerMinute }),
-      windowMs: window,
-    };
+    const given = limitsOf({ scenario }, name);
+    if (given !== undefined) limits[name] = { ...given };
   }
   const simulate = replayed.filter((name) => scenario.models[name]?.options.onMiss === 'simulate');
   return [
