@@ -1,5 +1,6 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai';
 import { CallError, type CallErrorValue, type ModelFault, type ModelFaultDetails, modelFaults } from '../../compiler/contracts/index.ts';
+import { BrokenReply } from './undici-fetch.ts';
 
 /** Anything a call of the `openai` package can throw, as a CallError whose `details` are `ModelFaultDetails`. */
 export function modelCallError(error: unknown, signal: AbortSignal, hideKey: (message: string) => string): CallError {
@@ -28,6 +29,8 @@ export const modelFault = (kind: ModelFault, message: string): CallError => new 
 function describe(error: unknown): CallErrorValue {
   // undici says which of its timers ran out; the package says only that one did.
   if (isStall(error) || error instanceof APIConnectionTimeoutError) return faultValue('stalled', 'the model endpoint went silent');
+  if (causes(error).some((cause) => cause instanceof BrokenReply))
+    return faultValue('brokenOff', `the connection to the model broke: ${rootMessage(error)}`);
   if (error instanceof APIConnectionError) {
     return faultValue('unreachable', `the model endpoint cannot be reached: ${rootMessage(error)}`);
   }

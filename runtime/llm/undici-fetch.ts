@@ -40,8 +40,19 @@ export function createPooledFetch(connections: number): PooledFetch {
       ]);
       const streams = String(headers['content-type'] ?? '').startsWith('text/event-stream');
       // Only a reply that comes in pieces is worth a stream.
-      const content = streams ? (Readable.toWeb(body) as ReadableStream<Uint8Array>) : await body.text();
+      const content = streams ? (Readable.toWeb(body) as ReadableStream<Uint8Array>) : await wholeBody(body);
       return new Response(statusCode === 204 || statusCode === 304 ? null : content, { status: statusCode, headers: flat });
     };
   return { fetch: watched(0), watched, close: () => dispatcher.destroy() };
+}
+
+/** A reply that began and did not end. */
+export class BrokenReply extends Error {}
+
+async function wholeBody(body: { text(): Promise<string> }): Promise<string> {
+  try {
+    return await body.text();
+  } catch (cause) {
+    throw new BrokenReply(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
 }
