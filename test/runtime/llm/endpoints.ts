@@ -59,6 +59,7 @@ const toolCall = (call: object) => (response: ServerResponse, asked: Asked) =>
 
 /** Ways in which model endpoints fail in the field. */
 const behaviours = {
+  answering: (response: ServerResponse, asked: Asked) => answer(response, asked, 'all is well'),
   busy: refuse(429, { message: 'slow down' }),
   outOfQuota: refuse(429, { message: 'You exceeded your current quota.', code: 'insufficient_quota', type: 'insufficient_quota' }),
   crashing: refuse(500, { message: 'out of memory' }),
@@ -153,13 +154,25 @@ export type Behaviour = keyof typeof behaviours;
 export interface BrokenEndpoint {
   readonly url: string;
   requests(): number;
+  /** Most requests under way at one time. */
+  mostAtOnce(): number;
   close(): Promise<void>;
 }
 
 /** `behaviour` may differ from request to request, which is counted from 1. */
 export async function brokenEndpoint(behaviour: Behaviour | ((turn: number) => Behaviour)): Promise<BrokenEndpoint> {
   let turn = 0;
+  let atOnce = 0;
+  let most = 0;
   const server = createServer((request, response) => {
+    most = Math.max(most, ++atOnce);
+    let over = false;
+    const leave = () => {
+      if (!over) atOnce--;
+      over = true;
+    };
+    // Whichever is first: the reply is complete, or its reader is gone.
+    response.once('prefinish', leave).once('close', leave);
     void readText(request).then((text) => {
       turn++;
       const asked = { turn, authorization: request.headers.authorization ?? '', stream: text.includes('"stream":true') };
@@ -172,7 +185,7 @@ export async function brokenEndpoint(behaviour: Behaviour | ((turn: number) => B
       server.close(() => resolve());
       server.closeAllConnections();
     });
-  return { url, requests: () => turn, close };
+  return { url, requests: () => turn, mostAtOnce: () => most, close };
 }
 
 function readText(request: IncomingMessage): Promise<string> {
