@@ -99,7 +99,10 @@ export interface ModelProfile {
   readonly limitMs?: Distribution;
   /** Attempts beyond the first, per request; absent when there were none. */
   readonly retriesPerRequest?: number;
-  /** Failed calls per request by what happened (`ModelFault`, else the error's code); absent when there were none. */
+  /**
+   * Failed calls per request by what happened (`ModelFault`, else the error's code), and as `badToolCall` replies that call a
+   * tool nobody offered or hold no JSON; absent when there were none.
+   */
   readonly faultsPerRequest?: { readonly [fault: string]: number };
   readonly byAgent: {
     readonly [agent: string]: {

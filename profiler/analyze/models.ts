@@ -25,10 +25,10 @@ export const modelMs = (call: TraceNode): number => Math.max(0, call.span.durati
 function troubles(calls: readonly TraceNode[], requests: number): Pick<ModelProfile, 'retriesPerRequest' | 'faultsPerRequest'> {
   const retries = calls.reduce((sum, call) => sum + Math.max(0, amount(call, attr.attempt) - 1), 0);
   const faults = new Map<string, number>();
+  const count = (fault: string) => faults.set(fault, (faults.get(fault) ?? 0) + 1 / requests);
   for (const call of calls) {
-    if (call.span.ok) continue;
-    const fault = label(call, attr.modelFault) ?? label(call, attr.errorType) ?? 'failed';
-    faults.set(fault, (faults.get(fault) ?? 0) + 1 / requests);
+    if (!call.span.ok) count(label(call, attr.modelFault) ?? label(call, attr.errorType) ?? 'failed');
+    if (amount(call, attr.badToolCalls) > 0) count('badToolCall');
   }
   return {
     ...(retries === 0 ? {} : { retriesPerRequest: retries / requests }),

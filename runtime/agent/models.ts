@@ -62,7 +62,7 @@ export class Models {
       const reply = await scope.cancellation.race(server.chat.chat(asking, signal, emit, gate));
       gate?.learn(reply.usage);
       if (span !== undefined) {
-        const prefix = { [attr.prefix]: prefixAttribute(parts, reply.usage.tokensIn) };
+        const prefix = { [attr.prefix]: prefixAttribute(parts, reply.usage.tokensIn), ...badCalls(request, reply) };
         endSpan(span, undefined, { ...modelAttributes(binding), ...replyAttributes(reply), ...gate?.attributes(), ...prefix });
       }
       return reply;
@@ -188,6 +188,22 @@ export const replyAttributes = (reply: Omit<ChatReply, 'text' | 'toolCalls' | 'f
   ...(reply.attempts === undefined ? {} : { [attr.attempt]: reply.attempts }),
   ...(reply.usageEstimated === true ? { [attr.usageEstimated]: true } : {}),
 });
+
+/** The agent tells its model of such calls and goes on; how often that happens shows here. */
+function badCalls({ tools }: ChatRequest, { toolCalls }: ChatReply): Attributes {
+  if (toolCalls.length === 0) return {};
+  const bad = toolCalls.filter((call) => !tools.some(({ name }) => name === call.name) || !isJson(call.arguments)).length;
+  return bad === 0 ? {} : { [attr.badToolCalls]: bad };
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text === '' ? '{}' : text);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function faultAttributes(error: CallError): Attributes {
   const fault = modelFaultOf(error.value.details);
