@@ -134,7 +134,7 @@ describe('a study against a model endpoint that misbehaves', () => {
   it.skipIf(process.env.DMAS_OPT_FULL !== '1').each(alone)(
     'by a %s reply to every call fails its trials, says %s, and ends',
     async (way, kind) => {
-      const { ended, run } = await study(way);
+      const { ended, run } = await study(way, '{ retries: 0, stallTimeoutMs: 200 }');
       expect(ended.code, ended.stderr).toBe(12);
       expect(journalOf(run).at(-1)?.type).toBe('study-ended');
       const report = JSON.parse(readFileSync(join(run, 'report.json'), 'utf8')) as Report;
