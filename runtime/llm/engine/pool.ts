@@ -165,9 +165,12 @@ export function simulatePool(setup: PoolSetup, requests: readonly PoolRequest[],
       timings[Number(id)] = { ...times, totalMs: times.queuedMs + times.prefillMs + times.decodeMs };
     }
   };
+  let nowMs = Number.NEGATIVE_INFINITY;
   for (const index of order) {
     const request = requests[index] as PoolRequest;
-    take(pool.advanceTo(request.atMs));
+    // Whoever comes at the same time is seen at the same time.
+    if (request.atMs > nowMs) take(pool.advanceTo(request.atMs));
+    nowMs = request.atMs;
     pool.submit({ ...request, id: String(index) });
   }
   take(pool.advanceTo(Number.POSITIVE_INFINITY));

@@ -103,11 +103,12 @@ export function createLiveEngine(pool: Pool, tokensPerChunk: number): LiveEngine
 
   return {
     submit: (request) => {
-      advance(nowMs());
+      const now = nowMs();
+      // Whoever comes at the same time is seen at the same time, so nothing begins before that time is over.
+      if (now > engineMs) advance(now);
       const { onFirst: _first, onTokens: _tokens, onFinished: _finished, ...arrival } = request;
       const replica = pool.submit({ ...arrival, atMs: engineMs });
       requests.set(request.id, { ...request, replica });
-      advance(engineMs);
       schedule();
     },
     cancel: (id) => {
@@ -123,7 +124,8 @@ export function createLiveEngine(pool: Pool, tokensPerChunk: number): LiveEngine
       return { replica: request.replica, tokensProduced };
     },
     waiting: () => {
-      advance(nowMs());
+      const now = nowMs();
+      if (now > engineMs) advance(now);
       return pool.waiting();
     },
     stats: () => {
