@@ -4,7 +4,7 @@ import type { CallOptions } from './call-options.ts';
 import { modelFileOf } from './model-file.ts';
 import type { LlamaCppService } from './options.ts';
 import { loadLlamaPackage, openLlama, type Token } from './peer.ts';
-import { promptTokens } from './prompt-tokens.ts';
+import { promptTokens, templatePrompt } from './prompt-tokens.ts';
 import { randomModels } from './random-model.ts';
 import { givenReply, ownReply, type ReplyPlan } from './reply-plan.ts';
 import { createSlotEngine, type SlotEngine, type SlotRequest } from './slot-engine.ts';
@@ -43,12 +43,13 @@ export async function openModel(service: LlamaCppService): Promise<RunningModel>
     threads,
     failedCreationRemedy: false,
   });
+  const wrapper = isRandom ? undefined : module.resolveChatWrapper(model);
   const engine = createSlotEngine(context, { slots, prefixReuse: service.prefixReuse });
   const isGiven = service.text === 'given' || (service.text === 'auto' && isRandom);
   const grammars = new Map<string, Awaited<ReturnType<typeof llama.createGrammarForJsonSchema>>>();
   return {
     engine,
-    promptOf: (call) => promptTokens(model, call),
+    promptOf: (call) => (wrapper === undefined ? promptTokens(model, call) : templatePrompt(wrapper, model, call)),
     planReply: (call, options, tokensIn) => {
       const room = contextTokens - tokensIn;
       if (room < 1) {
@@ -57,7 +58,7 @@ export async function openModel(service: LlamaCppService): Promise<RunningModel>
       }
       const limits = { room, maxTokens };
       if (isGiven) return givenReply(model, call, options, rules, limits);
-      return ownReply(model, call, options, isRandom ? boundsOfNonsense : boundsOfSense, limits);
+      return ownReply(model, call, options, { chooses: !isRandom, bounds: isRandom ? boundsOfNonsense : boundsOfSense }, limits);
     },
     samplingOf: async (options, plan) => {
       const sampling = {
