@@ -35,6 +35,9 @@ export interface LlamaCppService extends LlamaCppOptions {
   readonly replies: Json | undefined;
 }
 
+/** The words of other engines for the same thing, as a search over serving may set them. */
+const synonyms: Readonly<Record<string, keyof LlamaCppOptions>> = { maxNumSeqs: 'slots', maxNumBatchedTokens: 'batchTokens' };
+
 /**
  * Options of the planned service: the scenario's, with `model` or `models` (names served) and `replies`. Others are left alone.
  *
@@ -42,7 +45,8 @@ export interface LlamaCppService extends LlamaCppOptions {
  */
 export function readLlamaCppService(options: { readonly [option: string]: Json }): LlamaCppService {
   const own = new Set(Object.keys(llamaCppOptions.shape));
-  const parsed = llamaCppOptions.safeParse(Object.fromEntries(Object.entries(options).filter(([key]) => own.has(key))));
+  const named = Object.entries(options).map(([key, value]) => [synonyms[key] ?? key, value] as const);
+  const parsed = llamaCppOptions.safeParse(Object.fromEntries(named.filter(([key]) => own.has(key))));
   if (!parsed.success) {
     const lines = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
     return fail('DMAS_CFG_INVALID_VALUE', lines.join('\n'), { fix: 'See docs/llama-cpp.md for the options of llama.cpp.' });
