@@ -32,7 +32,7 @@ function refuseNative({ services }: Plan): void {
   const native = services.find(({ kind, options }) => kind === 'model' && options.backend === 'llama-cpp');
   if (native === undefined) return;
   fail('DMAS_ENV_TARGET', `Service ${native.id} runs on llama.cpp, whose native library is not in the image of this target.`, {
-    fix: 'Use target process; or set target.image to an image with Node.js, libgomp and node-llama-cpp under /node_modules; or run a llama.cpp server yourself and name it with backend openai-compatible.',
+    fix: 'Use target process, or run a llama.cpp server yourself and name it with backend openai-compatible.',
   });
 }
 

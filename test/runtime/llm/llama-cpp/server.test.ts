@@ -302,5 +302,11 @@ describe('options of llama.cpp', () => {
     await expect(createLlamaCppServer('m', { slots: 0 })).rejects.toThrow(/slots/);
     await expect(createLlamaCppServer('m', { slots: 8, batchTokens: 4 })).rejects.toThrow(/batchTokens: 4 is less than slots: 8/);
     await expect(createLlamaCppServer('m', { weights: 'mine.gguf' })).rejects.toThrow(/absolute path/);
+    await expect(createLlamaCppServer('m', { maxNumSeqs: 0 })).rejects.toThrow(/slots/);
+    await expect(createLlamaCppServer('m', { contextTokens: 1e9 })).rejects.toThrow(/contextTokens/);
+  });
+
+  it.skipIf(!hasLlama)('that name a file which is no model are refused with a reason', async () => {
+    await expect(createLlamaCppServer('m', { weights: import.meta.filename })).rejects.toThrow(/cannot load .*server\.test\.ts/);
   });
 });
