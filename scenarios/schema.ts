@@ -21,6 +21,12 @@ const literal = z.union([z.string(), z.number(), z.boolean()]);
 const options = z.record(z.string(), literal);
 const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'a name of lower-case letters, digits and dashes');
 
+const mmppState = <T extends z.ZodType<number>>(perSecond: T) =>
+  z.strictObject({
+    perSecond: perSecond.meta({ description: 'Rate in this state' }),
+    lasts: duration.meta({ description: 'Mean length of a stay in it' }),
+  });
+
 const arrivals = z.discriminatedUnion('process', [
   z.strictObject({
     process: z.literal('closed').meta({ description: 'A fixed number of clients, each sending again when its answer came' }),
@@ -40,12 +46,8 @@ const arrivals = z.discriminatedUnion('process', [
   }),
   z.strictObject({
     process: z.literal('mmpp').meta({ description: 'Poisson, with a rate that switches between two values at random' }),
-    calm: z
-      .strictObject({ perSecond: z.number().nonnegative(), lasts: duration })
-      .meta({ description: 'The usual state; `lasts` is a mean' }),
-    burst: z
-      .strictObject({ perSecond: z.number().positive(), lasts: duration })
-      .meta({ description: 'The other state; `lasts` is a mean' }),
+    calm: mmppState(z.number().nonnegative()).meta({ description: 'The usual state' }),
+    burst: mmppState(z.number().positive()).meta({ description: 'The other state' }),
   }),
   z.strictObject({
     process: z.literal('log').meta({ description: 'Recorded arrival times' }),
