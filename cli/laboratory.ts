@@ -132,7 +132,7 @@ export async function deployConfiguration(
       sourceFolder: project.scenario.folder,
       environment: secretsOf(plan),
       ingressPort: rest.ingressPort ?? 0,
-      readyTimeoutMs,
+      readyTimeoutMs: Math.max(readyTimeoutMs, ...plan.services.map(({ program }) => program?.readyTimeoutMs ?? 0)),
       ...(rest.stubbedTools === undefined ? {} : { stubbedTools: rest.stubbedTools }),
       ...(rest.effects === undefined ? {} : { effects: rest.effects }),
     },

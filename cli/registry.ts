@@ -13,6 +13,7 @@ import { markdownView as viewMarkdown } from '../reports/views/markdown.ts';
 import { openaiCompatible as llmBackendOpenaiCompatible } from '../runtime/llm/openai-compatible.ts';
 import { replay as llmBackendReplay } from '../runtime/llm/replay.ts';
 import { simulated as llmBackendSimulated } from '../runtime/llm/simulated.ts';
+import { vllm as llmBackendVllm } from '../runtime/llm/vllm.ts';
 import { a2a as protocolA2a } from '../runtime/protocols/a2a.ts';
 import { grpc as protocolGrpc } from '../runtime/protocols/grpc.ts';
 import { httpJson as protocolHttpJson } from '../runtime/protocols/http-json.ts';
@@ -25,7 +26,7 @@ import { processTarget as targetProcess } from '../runtime/targets/process.ts';
 
 export const frontends = [frontendDeclared, frontendLanggraph, frontendOpenaiAgents, frontendTypescript] as const;
 export const protocols = [protocolA2a, protocolGrpc, protocolHttpJson, protocolInproc, protocolMcp] as const;
-export const llmBackends = [llmBackendOpenaiCompatible, llmBackendReplay, llmBackendSimulated] as const;
+export const llmBackends = [llmBackendOpenaiCompatible, llmBackendReplay, llmBackendSimulated, llmBackendVllm] as const;
 export const stateStores = [stateStoreFile, stateStoreMemory] as const;
 export const targets = [targetDocker, targetProcess] as const;
 export const collectors = [collectorOtlp] as const;
