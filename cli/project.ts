@@ -19,6 +19,7 @@ import { loadScenario } from '../scenarios/load.ts';
 import type { Scenario, ScenarioConfig } from '../scenarios/schema.ts';
 import { checkCommands, checkFolders, checkOffered } from './elsewhere.ts';
 import { checkModelServers } from './model-servers.ts';
+import { checkProtected } from './protect.ts';
 import { frontends, llmBackends, protocols, searchStrategies, stateStores, targets } from './registry.ts';
 import { openRecording, type Recording, studiedConfig, withoutReplay } from './replay.ts';
 import { readReplies } from './replies.ts';
@@ -88,7 +89,12 @@ export async function openScenario(written: Scenario, asWritten = false): Promis
     return at(parts.join('.'));
   };
   const { workflow, problems: elsewhereProblems } = bindElsewhere(read.workflow, config.agents, nearest);
-  problems.push(...elsewhereProblems, ...checkFolders(scenario, nearest), ...checkOffered(scenario, workload, nearest));
+  problems.push(
+    ...elsewhereProblems,
+    ...checkFolders(scenario, nearest),
+    ...checkOffered(scenario, workload, nearest),
+    ...checkProtected(scenario, workload, nearest),
+  );
 
   const words = {
     protocols: ids(protocols),

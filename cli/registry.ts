@@ -6,7 +6,11 @@ import { openaiAgents as frontendOpenaiAgents } from '../compiler/frontends/open
 import { typescript as frontendTypescript } from '../compiler/frontends/typescript.ts';
 import searchStrategyExact from '../optimizer/search/exact.ts';
 import searchStrategyRandom from '../optimizer/search/random.ts';
+import { dcgmMetrics as collectorDcgm } from '../profiler/collect/dcgm.ts';
+import { llamaCppMetrics as collectorLlamaCpp } from '../profiler/collect/llama-cpp.ts';
+import { nvidiaSmiMetrics as collectorNvidiaSmi } from '../profiler/collect/nvidia-smi.ts';
 import { otlp as collectorOtlp } from '../profiler/collect/otlp.ts';
+import { vllmMetrics as collectorVllm } from '../profiler/collect/vllm.ts';
 import { htmlView as viewHtml } from '../reports/views/html.ts';
 import { jsonView as viewJson } from '../reports/views/json.ts';
 import { markdownView as viewMarkdown } from '../reports/views/markdown.ts';
@@ -29,6 +33,6 @@ export const protocols = [protocolA2a, protocolGrpc, protocolHttpJson, protocolI
 export const llmBackends = [llmBackendOpenaiCompatible, llmBackendReplay, llmBackendSimulated, llmBackendVllm] as const;
 export const stateStores = [stateStoreFile, stateStoreMemory] as const;
 export const targets = [targetDocker, targetProcess] as const;
-export const collectors = [collectorOtlp] as const;
+export const collectors = [collectorDcgm, collectorLlamaCpp, collectorNvidiaSmi, collectorOtlp, collectorVllm] as const;
 export const searchStrategies = [searchStrategyExact, searchStrategyRandom] as const;
 export const views = [viewHtml, viewJson, viewMarkdown] as const;
