@@ -102,7 +102,7 @@ export interface ModelProfile {
       readonly queueShare: number;
     };
   };
-  /** The same calls by the pool that answered and the agent that asked; absent where no span names a pool. */
+  /** The same calls by the pool that answered (by the model itself where nobody here serves it) and the agent that asked. */
   readonly byPool?: { readonly [pool: string]: PoolUse };
 }
 
