@@ -36,7 +36,7 @@ const bindings = (unit: Plan['units'][number]): (readonly [string, PlannedModel]
 ];
 
 function serversOf(
-  { plan, modelServers }: Pick<Deployment, 'plan' | 'modelServers'>,
+  deployment: Pick<Deployment, 'plan' | 'modelServers'>,
   { backend, address }: PlannedModel,
   metrics: string | undefined,
 ): PoolSource['servers'] | undefined {
@@ -47,9 +47,10 @@ function serversOf(
     return url === undefined ? undefined : () => [{ id: url, url, gpus: [] }];
   }
   if (!speaks) return undefined;
-  const id = serviceBehind(plan, address);
+  const id = serviceBehind(deployment.plan, address);
   return () =>
-    modelServers()
+    deployment
+      .modelServers()
       .filter(({ service }) => service === id)
       .map(({ instanceId, url, gpus }) => ({ id: instanceId, url: `${url}/metrics`, gpus }));
 }

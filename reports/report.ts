@@ -195,12 +195,11 @@ export interface ReportPool {
   } | null;
 }
 
-/** From a histogram: the mean is exact, quantiles as near as its buckets tell. */
+/** From a histogram: the mean, and what 95 % certainly stayed within. */
 export interface SpanTimes {
   readonly n: number;
   readonly mean: number;
-  readonly p50: number;
-  readonly p95: number;
+  readonly p95AtMost: number;
 }
 
 export interface ReportTrial {

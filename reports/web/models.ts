@@ -10,7 +10,7 @@ export function modelsSection({ models, whereItGoes }: Report): Markup {
   const silent = models.pools.filter(({ engine }) => engine === null).map(({ model }) => model);
   return html`
 ${head}
-<p class="note">What the servers of each model did while the profile was taken, and who waited for them. Per request means: of the application. ${
+<p class="note">What the servers of each model did while the profile was taken, and who waited for them. Per request means: of the application. Shaded in the charts: warm-up, and what came after. ${
     silent.length > 0 &&
     html`No server of ${[...new Set(silent)].join(', ')} told its load; a server that has a page of metrics is named under <code>models.&lt;name&gt;.metrics</code>.`
   }</p>
@@ -36,14 +36,14 @@ ${fact('Calls per request', count(perRequest.calls))}
 ${fact('Tokens in', count(perRequest.tokensIn), perRequest.tokensIn > 0 ? `${percent(perRequest.tokensCached / perRequest.tokensIn)} cached` : null)}
 ${fact('Tokens out', count(perRequest.tokensOut))}
 ${fact('Waiting for it', ms(perRequest.waitMs), perRequest.queueMs > 0 ? `${ms(perRequest.queueMs)} in its queue` : null)}
-${fact('Money per 1000 requests', usd(money), usdPer1000.gpus > 0 ? `${usd(usdPer1000.gpus)} GPUs, ${usd(usdPer1000.tokens)} tokens` : null)}
+${fact('Per 1000 requests', usd(money), usdPer1000.gpus > 0 ? `${usd(usdPer1000.gpus)} GPUs, ${usd(usdPer1000.tokens)} tokens` : null)}
 ${engine && engineFacts(engine)}
 </dl>
 ${engine && charts(pool.pool, engine)}
 ${
   pool.agents.length > 0 &&
   html`<div class="scroll"><table>
-<thead><tr><th data-sort>Agent</th><th class="n" data-sort>Waits for it</th><th class="n" data-sort>Share of the waiting</th><th class="n" data-sort>In the queue</th><th class="n" data-sort>Calls</th><th class="n" data-sort>Tokens in</th><th class="n" data-sort>cached</th><th class="n" data-sort>out</th><th class="n" data-sort>Per 1000 requests</th></tr></thead>
+<thead><tr><th data-sort>Agent</th><th class="n" data-sort>Waits for it</th><th class="n" data-sort>Share of the waiting</th><th class="n" data-sort>In the queue</th><th class="n" data-sort>Calls</th><th class="n" data-sort>Tokens in</th><th class="n" data-sort>Cached</th><th class="n" data-sort>Tokens out</th><th class="n" data-sort>Per 1000 requests</th></tr></thead>
 <tbody>${[...pool.agents]
     .sort((a, b) => b.waitMs - a.waitMs)
     .map(
@@ -59,7 +59,7 @@ ${
 const fact = (name: string, value: string, more: string | null = null): Markup =>
   html`<div><dt>${name}</dt><dd>${value}${more !== null && html`<small>${more}</small>`}</dd></div>`;
 
-const spread = (times: SpanTimes): string => `p50 ${ms(times.p50)}, p95 ${ms(times.p95)}`;
+const spread = (times: SpanTimes): string => `95 % within ${ms(times.p95AtMost)}`;
 
 function engineFacts(engine: NonNullable<ReportPool['engine']>): Markup {
   const timed: readonly (readonly [string, SpanTimes | null])[] = [

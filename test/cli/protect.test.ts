@@ -75,8 +75,13 @@ describe('a shared pool of models', () => {
   });
 
   /** One block on one layout, with what strangers do meanwhile. */
-  async function blocks(protect: object, requests: readonly Partial<BlockRequest>[], strangers: () => void = () => {}): Promise<Block[]> {
-    const project = await openProject(scenario(protect));
+  async function blocks(
+    protect: object,
+    requests: readonly Partial<BlockRequest>[],
+    strangers: () => void = () => {},
+    file = scenario(protect),
+  ): Promise<Block[]> {
+    const project = await openProject(file);
     const target = await openTarget(project);
     const collector = await (await otlp.load()).start('127.0.0.1');
     const runs = mkdtempSync(join(folder, 'run-'));
@@ -118,6 +123,17 @@ describe('a shared pool of models', () => {
     expect(pool).toMatchObject({ pool: 'main', model: 'main', source: 'vllm', replicas: 1, gaps: 0 });
     expect(pool?.tokensOut).toBeGreaterThan(0);
     expect(pool?.samples.length).toBeGreaterThan(3);
+  }, 30_000);
+
+  it('that the plan deploys tells its load too', async () => {
+    const file = join(folder, 'own.yaml');
+    const workload = { inputs: [{ topic: 'tides' }], classes: { default: { arrivals: { process: 'constant', perSecond: 5 } } } };
+    writeFileSync(file, JSON.stringify({ name: 'own', workflow: './workflow.ts', models: { main: { backend: 'simulated' } }, workload }));
+    const [block] = await blocks({}, [{}], undefined, file);
+    const [pool] = block?.pools ?? [];
+    expect(pool).toMatchObject({ pool: 'main', source: 'simulated', gaps: 0 });
+    // What was sent in the counted stretch, give or take what was under way at its ends.
+    expect(pool?.timeToFirstTokenMs?.counts.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(3);
   }, 30_000);
 
   it('gets no load while strangers keep it busy: it is taken off at once, and the block supports no verdict', async () => {
