@@ -21,13 +21,18 @@ export function poolSources(deployment: Pick<Deployment, 'plan' | 'modelServers'
       pool,
       model,
       wireModel: planned.model,
-      source: traitsOf[planned.backend]?.metrics ?? 'vllm',
+      ...sourceOf(planned.backend),
       servers,
       ...(config?.gpuMetrics === undefined ? {} : { gpuUrl: config.gpuMetrics }),
       limit: { ...(maxWaiting === undefined ? {} : { maxWaiting }), ...(maxKvUse === undefined ? {} : { maxKvUse }) },
     });
   }
   return [...sources.values()].sort((a, b) => (a.pool < b.pool ? -1 : 1));
+}
+
+function sourceOf(backend: string): Pick<PoolSource, 'source'> {
+  const source = traitsOf[backend]?.metrics;
+  return source === undefined ? {} : { source };
 }
 
 const bindings = (unit: Plan['units'][number]): (readonly [string, PlannedModel])[] => [

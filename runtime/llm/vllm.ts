@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { defineLlmBackend } from './backend.ts';
+import { stallTimeoutMs } from './silence.ts';
 
 const count = (text: string) => z.int().nonnegative().default(0).describe(`${text}; 0: vLLM decides`);
 const word = (text: string) => z.string().default('').describe(`${text}; empty: vLLM decides`);
@@ -27,6 +28,11 @@ const engine = {
 const client = {
   retries: z.int().nonnegative().default(2).describe('How often a call is repeated after 429, 5xx and broken connections'),
   connections: z.int().positive().default(1024).describe('Most connections per process; calls beyond them wait'),
+  stallTimeoutMs: z
+    .int()
+    .nonnegative()
+    .default(stallTimeoutMs)
+    .describe('A streamed reply on which nothing comes for so long is given up, and repeated if nothing was passed on; 0: never'),
 };
 
 const host = {

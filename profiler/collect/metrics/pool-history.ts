@@ -51,7 +51,10 @@ export class PoolHistory {
   }
 
   /** The load of the pool over a stretch; null where it never said anything. */
-  load(of: Pick<PoolLoad, 'pool' | 'model' | 'source'>, stretch: { readonly fromMs: number; readonly toMs: number }): PoolLoad | null {
+  load(
+    of: Pick<PoolLoad, 'pool' | 'model'> & Partial<Pick<PoolLoad, 'source'>>,
+    stretch: { readonly fromMs: number; readonly toMs: number },
+  ): PoolLoad | null {
     const samples = this.#kept.flatMap(({ sample }) => sample ?? []);
     if (this.#source === undefined || samples.length === 0) return null;
     const from = nearest(this.#kept, stretch.fromMs);
@@ -65,8 +68,8 @@ export class PoolHistory {
     const engines = [...this.#last.keys()].length;
     return {
       ...of,
-      // One that answers for a pool of engines tells them apart; what it is called is known from the plan.
-      source: of.source === 'simulated' ? 'simulated' : this.#source,
+      source: of.source ?? this.#source,
+      // A simulated server answers for a whole pool of engines, and tells them apart.
       replicas: of.source === 'simulated' ? engines : this.#replicas,
       tokensIn: count('tokensIn') ?? 0,
       tokensCached: count('tokensCached'),

@@ -5,7 +5,7 @@ import { fetchPage } from './page.ts';
 import { PoolHistory } from './pool-history.ts';
 import { parsePrometheus } from './prometheus.ts';
 import { type PoolLimit, passedLimit } from './protect.ts';
-import type { GpuReading, Reading } from './reading.ts';
+import type { EngineReading, GpuReading, Reading } from './reading.ts';
 
 /** One pool and where it tells its load. */
 export interface PoolSource {
@@ -14,7 +14,8 @@ export interface PoolSource {
   readonly model: string;
   /** What its servers call it. */
   readonly wireModel: string;
-  readonly source: PoolLoad['source'];
+  /** Absent: its page says. */
+  readonly source?: PoolLoad['source'];
   /** The servers there are now, with the page of each: `id` is unique over restarts. */
   readonly servers: () => readonly { readonly id: string; readonly url: string; readonly gpus: readonly string[] }[];
   /** A page that tells of its GPUs alone. */
@@ -86,7 +87,10 @@ export function watchPools(sources: readonly PoolSource[], options: WatchOptions
       stopping.abort();
       await looping;
       await ask();
-      return watched.flatMap(({ source: { pool, model, source }, history }) => history.load({ pool, model, source }, stretch) ?? []);
+      return watched.flatMap(
+        ({ source: { pool, model, source }, history }) =>
+          history.load({ pool, model, ...(source === undefined ? {} : { source }) }, stretch) ?? [],
+      );
     },
   };
 }
@@ -96,7 +100,9 @@ async function askPool(source: PoolSource, local: readonly GpuReading[], { colle
     try {
       const page = parsePrometheus(await fetchPage(url, timeoutMs));
       const readings = collectors.flatMap((collector) => (collector.from === 'page' ? [collector.read(page, source.wireModel)] : []));
-      return { engine: readings.find(({ engine }) => engine !== null)?.engine ?? null, gpus: readings.flatMap(({ gpus }) => gpus) };
+      // A page may carry the names of two engines; the one that also tells times says more.
+      const [engine = null] = readings.flatMap((reading) => reading.engine ?? []).sort((a, b) => timesIn(b) - timesIn(a));
+      return { engine, gpus: readings.flatMap(({ gpus }) => gpus) };
     } catch {
       return { engine: null, gpus: [] };
     }
@@ -113,6 +119,9 @@ async function askPool(source: PoolSource, local: readonly GpuReading[], { colle
     gpus: seen.length > 0 ? seen : local.filter(({ index }) => index !== null && own.has(index)),
   };
 }
+
+const timesIn = ({ engines }: EngineReading): number =>
+  engines.reduce((sum, { histograms }) => sum + Object.values(histograms).filter((histogram) => histogram !== null).length, 0);
 
 /** The GPUs of this machine, by the programs that tell them; one that failed once is not there and is not run again. */
 function localGpus({ collectors, run, timeoutMs = usualTimeoutMs }: WatchOptions): () => Promise<readonly GpuReading[]> {
