@@ -419,4 +419,3 @@ export type ForeignConfig = ScenarioConfig['agents'][string];
 export type ArrivalsConfig = z.output<typeof arrivals>;
 export type ScriptedReplyConfig = z.output<typeof scriptedReply>;
 export type PricesConfig = ScenarioConfig['prices'];
-export type ProtectConfig = z.output<typeof protect>;
