@@ -181,6 +181,28 @@ const modelLimits = z.strictObject({
     .meta({ description: 'A quota per minute is enforced over this stretch: that much of it may be used at once' }),
 });
 
+const httpUrl = z.string().regex(/^https?:\/\/[^/]/, 'an http or https URL');
+
+/** A pool of model servers that others use too. */
+const protect = z.strictObject({
+  maxRequestsPerSecond: z
+    .number()
+    .positive()
+    .optional()
+    .meta({ description: 'Model calls per second we may offer it; a workload that offers more is refused' }),
+  callsPerRequest: z
+    .number()
+    .positive()
+    .default(1)
+    .meta({ description: 'Calls of this model per request of the application, until a profile has counted them' }),
+  maxWaiting: z
+    .int()
+    .nonnegative()
+    .optional()
+    .meta({ description: 'Requests in its queues, whoever sent them, above which the load is taken off' }),
+  maxKvUse: share.optional().meta({ description: 'Use of its KV cache above which the load is taken off' }),
+});
+
 /** Recording and replay of models, tools and external agents. */
 const recording = {
   record: z
@@ -333,6 +355,14 @@ export const scenarioSchema = z.strictObject({
         limits: modelLimits
           .optional()
           .meta({ description: 'Quotas of the provider, over all replicas of all units: who would pass them waits' }),
+        metrics: httpUrl.optional().meta({
+          description:
+            'Where its servers tell their load, in the text format of Prometheus; default: /metrics of a vLLM or llama.cpp server',
+        }),
+        gpuMetrics: httpUrl.optional().meta({ description: 'A DCGM exporter of the GPUs it runs on' }),
+        protect: protect
+          .optional()
+          .meta({ description: 'For a pool that others use too: what we may add to it, and when we let go of it' }),
       }),
     )
     .default({}),

@@ -110,8 +110,8 @@ export const errorCatalogue = {
     exitCode: invalidInput,
   },
   DMAS_CFG_OVER_LIMIT: {
-    title: 'The workload offers more than an external agent may be given.',
-    help: 'Lower the arrivals, or raise maxRate if its owner agrees.',
+    title: 'The workload offers more than an external agent or a shared model pool may be given.',
+    help: 'Lower the arrivals, or raise maxRate or maxRequestsPerSecond if its owner agrees.',
     exitCode: invalidInput,
   },
   DMAS_WF_ELSEWHERE: {

@@ -33,6 +33,7 @@ export async function runLoad(job: LoadJob, signal: AbortSignal = new AbortContr
   if (plain.includes(true)) await import('autocannon');
 
   const startMs = performance.now();
+  const startedAtMs = Date.now();
   const clock = () => performance.now() - startMs;
   const clients = createClients(job, judge, clock);
   const lagsMs: number[] = [];
@@ -90,7 +91,7 @@ export async function runLoad(job: LoadJob, signal: AbortSignal = new AbortContr
     lagP99Ms: quantile(lagsMs, 0.99),
     ...use,
   };
-  return { samples: samples.length, facts, answers: answers.agreed() };
+  return { samples: samples.length, facts, startedAtMs, answers: answers.agreed() };
 }
 
 /** CPU over the measured window only: `driverCpuFraction` of one core, `hostCpuFraction` of all cores. */

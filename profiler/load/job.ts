@@ -14,6 +14,8 @@ export interface LoadJob {
   readonly classes: readonly LoadClass[];
   /** NDJSON of `Sample`, written by the driver. */
   readonly samplesFile: string;
+  /** As soon as this file is there, nothing more is sent and what is under way is broken off. */
+  readonly stopFile?: string;
 }
 
 export interface LoadClass {
@@ -70,6 +72,8 @@ export interface SessionScript {
 export interface LoadResult {
   readonly samples: number;
   readonly facts: LoadFacts;
+  /** When the block's clock began, since 1970. */
+  readonly startedAtMs?: number;
   /** SHA-256 of canonical JSON of the answer per class and input, when all answers to it agreed. */
   readonly answers: { readonly [requestClass: string]: readonly (string | null)[] };
 }

@@ -199,6 +199,7 @@ export function loadJob(input: {
   readonly samplesFile: string;
   readonly graceMs: number;
   readonly expected: { readonly [requestClass: string]: readonly (string | null)[] } | undefined;
+  readonly stopFile?: string;
 }): LoadJob {
   const { workload, request, expected } = input;
   const classes = workload.classes.map((each): LoadClass => {
@@ -219,6 +220,7 @@ export function loadJob(input: {
     graceMs: input.graceMs,
     classes,
     samplesFile: input.samplesFile,
+    ...(input.stopFile === undefined ? {} : { stopFile: input.stopFile }),
   };
 }
 
