@@ -7,7 +7,6 @@ import {
   type Prediction,
   type Profile,
   type ProtocolPrice,
-  type ServingConfiguration,
   type SpanRecord,
 } from '../compiler/contracts/index.ts';
 import { explain } from '../optimizer/explain.ts';
@@ -16,7 +15,8 @@ import type { Journal } from '../optimizer/journal.ts';
 import { createAnalyticPredictor } from '../optimizer/predict/analytic.ts';
 import { createAnalyticBound } from '../optimizer/predict/bound.ts';
 import { type Calibration, calibrate } from '../optimizer/predict/calibrate.ts';
-import type { PredictorInput } from '../optimizer/predict/input.ts';
+import { poolSetup } from '../optimizer/predict/engine-setup.ts';
+import type { Engines, PredictorInput } from '../optimizer/predict/input.ts';
 import { createNoWorse } from '../optimizer/predict/pricing.ts';
 import { createSimulatedPredictor, createSimulator } from '../optimizer/predict/simulated.ts';
 import { workloadOf } from '../optimizer/predict/workload.ts';
@@ -24,7 +24,6 @@ import { searchLayouts, withoutDominatedProtocols } from '../optimizer/search/se
 import type { Planning } from '../optimizer/study/input.ts';
 import { buildProfile } from '../profiler/analyze/profile.ts';
 import { readTraces, tracesFile } from '../profiler/store/traces.ts';
-import { engineParamsOf } from '../runtime/llm/engine/params.ts';
 import { measureProtocolPrices } from '../runtime/protocols/prices.ts';
 import { withScratchFolder } from '../runtime/targets/process/scratch.ts';
 import type { Project } from './project.ts';
@@ -53,6 +52,17 @@ export function createStudyPlanning(
     return entry?.type === 'trial-added' ? entry.configuration : baseline;
   };
 
+  const firstTokens = workload.classes.flatMap((each) => (each.stream ? [each.name] : []));
+  // One for all predictors of a profile: what its pools were found to take is kept with it.
+  const engines = new Map<Profile, Engines>();
+  const enginesOf = (profile: Profile): Engines => {
+    let known = engines.get(profile);
+    if (!known) {
+      known = { reference: configurationOf(profile.configurationId), setupOf: setupsOf(project) };
+      engines.set(profile, known);
+    }
+    return known;
+  };
   const input = (profile: Profile, prices: readonly ProtocolPrice[], calibration?: Calibration): PredictorInput => ({
     profile,
     workflow,
@@ -61,7 +71,8 @@ export function createStudyPlanning(
     pricing: scenario.config.prices,
     hostCores: availableParallelism(),
     seed: scenario.config.seed,
-    engines: { reference: configurationOf(profile.configurationId).serving, paramsOf: engineOf(project) },
+    engines: enginesOf(profile),
+    firstTokens,
     ...(calibration ? { calibration } : {}),
   });
   /** Both tiers, each corrected by what the profiled layout showed of its error. */
@@ -133,14 +144,14 @@ function withTheirSpans(blocks: readonly Block[], spans: readonly SpanRecord[]) 
   }));
 }
 
-/** The engine behind a model we serve, under given serving settings; null for models that are only pointed at. */
-function engineOf({ scenario }: Project) {
-  return (model: string, serving: ServingConfiguration) => {
+/** The engines behind a model we serve, under given settings; null for models that are only pointed at. */
+function setupsOf({ scenario }: Project): Engines['setupOf'] {
+  return (model, serving) => {
     const bound = scenario.config.models[model];
     const options = { ...bound?.options, ...serving.options };
     // A replay has an engine only where a hardware profile is bound; else its times are those of the recording.
     const served = bound?.backend === 'simulated' || (bound?.backend === 'replay' && (options.profile ?? 'recorded') !== 'recorded');
-    return served ? engineParamsOf(options) : null;
+    return served ? poolSetup(options, serving.replicas) : null;
   };
 }
 
