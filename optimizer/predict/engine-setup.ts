@@ -1,25 +1,21 @@
 import { createEngine } from '../../runtime/llm/engine/engine.ts';
-import { engineParamsOf } from '../../runtime/llm/engine/params.ts';
+import { engineOf } from '../../runtime/llm/engine/options.ts';
 import { engineReplicasOf } from '../../runtime/llm/engine/pool-size.ts';
-import type { Router } from '../../runtime/llm/engine/step-time.ts';
+import type { StepTime } from '../../runtime/llm/engine/step-time.ts';
 import type { PoolSetup } from './engine-pool.ts';
 
 /** The engines of a pool, from the options its servers get. Throws a RangeError for options no engine has. */
 export function poolSetup(options: { readonly [option: string]: unknown }, replicas: number): PoolSetup {
-  const params = engineParamsOf(options);
+  const { args, stepTime, router, profile, evidence } = engineOf(options);
   return {
-    create: (scale) =>
-      createEngine({
-        ...params,
-        stepFixedMs: params.stepFixedMs * scale,
-        prefillMsPerToken: params.prefillMsPerToken * scale,
-        decodeMsPerSequence: params.decodeMsPerSequence * scale,
-        contextMsPerToken: params.contextMsPerToken * scale,
-      }),
+    create: (scale) => createEngine(args, scaled(stepTime, scale)),
     replicas: engineReplicasOf(options, replicas),
-    router: (options.router as Router | undefined) ?? 'least-outstanding',
-    prefixBlock: params.prefixCacheTokens > 0 ? 16 : 0,
-    profile: String(options.profile ?? 'generic-small'),
-    evidence: 'estimate',
+    router,
+    prefixBlock: args.prefixCaching ? args.blockSize : 0,
+    profile,
+    evidence,
   };
 }
+
+const scaled = (stepTime: StepTime, scale: number): StepTime =>
+  scale === 1 ? stepTime : { stepMs: (batch) => scale * stepTime.stepMs(batch) };
