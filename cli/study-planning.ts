@@ -19,6 +19,7 @@ import { poolSetup } from '../optimizer/predict/engine-setup.ts';
 import type { Engines, PredictorInput } from '../optimizer/predict/input.ts';
 import { createNoWorse } from '../optimizer/predict/pricing.ts';
 import { createSimulatedPredictor, createSimulator } from '../optimizer/predict/simulated.ts';
+import { thinServing } from '../optimizer/predict/thin-serving.ts';
 import { workloadOf } from '../optimizer/predict/workload.ts';
 import { searchLayouts, withoutDominatedProtocols } from '../optimizer/search/search-layouts.ts';
 import type { Planning } from '../optimizer/study/input.ts';
@@ -58,7 +59,7 @@ export function createStudyPlanning(
   const enginesOf = (profile: Profile): Engines => {
     let known = engines.get(profile);
     if (!known) {
-      known = { reference: configurationOf(profile.configurationId), setupOf: setupsOf(project) };
+      known = { reference: configurationOf(profile.configurationId), setupOf: setupsOf(project), calls: callsPerPool(project) };
       engines.set(profile, known);
     }
     return known;
@@ -117,8 +118,10 @@ export function createStudyPlanning(
       const { analytic, simulated, calibrations } = predictors(profile, prices);
       if (given) return asGiven(given, simulated);
       const strategy = await searchStrategies.find((candidate) => candidate.id === scenario.config.search.strategy)?.load();
+      const { space, ...serving } = thinServing(input(profile, prices, calibrations.analytic), project.space);
       return searchLayouts({
-        space: withoutDominatedProtocols(project.space, createNoWorse(prices)),
+        space: withoutDominatedProtocols(space, createNoWorse(prices)),
+        serving,
         analytic,
         simulated,
         boundFor: (objective, space) => createAnalyticBound({ ...input(profile, prices, calibrations.analytic), space, objective }),
@@ -144,6 +147,16 @@ function withTheirSpans(blocks: readonly Block[], spans: readonly SpanRecord[]) 
   }));
 }
 
+/** Model calls all pools together are judged by before anything is searched: seconds. */
+const judgedCalls = 600_000;
+
+/** Many pools are judged by fewer calls each, but enough to see one pile up. */
+function callsPerPool({ space }: Project): number {
+  const pools = new Map(space.serving.flatMap((shape) => shape.pools.map((pool) => [pool.id, pool.options.length] as const)));
+  const settings = [...pools.values()].reduce((sum, count) => sum + count, 0);
+  return Math.max(200, Math.min(3_000, Math.floor(judgedCalls / Math.max(1, settings))));
+}
+
 /** The engines behind a model we serve, under given settings; null for models that are only pointed at. */
 function setupsOf({ scenario }: Project): Engines['setupOf'] {
   return (model, serving) => {
@@ -151,7 +164,7 @@ function setupsOf({ scenario }: Project): Engines['setupOf'] {
     const options = { ...bound?.options, ...serving.options };
     // A replay has an engine only where a hardware profile is bound; else its times are those of the recording.
     const served = bound?.backend === 'simulated' || (bound?.backend === 'replay' && (options.profile ?? 'recorded') !== 'recorded');
-    return served ? poolSetup(options, serving.replicas) : null;
+    return served ? poolSetup({ ...options, model: bound.model ?? model }, serving.replicas) : null;
   };
 }
 

@@ -4,13 +4,15 @@ import {
   canonicalJson,
   configurationId,
   type Estimate,
+  type Json,
   type Prediction,
+  type Profile,
 } from '../../compiler/contracts/index.ts';
 import { type AnalyticModel, type AnalyticResult, createAnalyticModel } from './analytic-model.ts';
 import { type Calibration, calibrated, firstTokenFactor, latencyFactor, uncalibrated } from './calibrate.ts';
 import { type CallTimeline, callTimeline } from './call-times.ts';
 import { type CompiledProfile, compileProfile } from './compiled-profile.ts';
-import type { PredictorInput } from './input.ts';
+import type { Engines, PredictorInput } from './input.ts';
 import { createPriceLookup, type NumericLayout, numericLayout } from './layout.ts';
 import { createModelServing, type ModelServing } from './model-serving.ts';
 import { allocatedUsdPerHour, type HopPrice, replicaUsdPerHour, tokenUsdPerRequest } from './pricing.ts';
@@ -33,8 +35,7 @@ export interface AnalyticParts {
 export function analyticParts(input: PredictorInput): AnalyticParts {
   const compiled = compileProfile(input.profile, input.workflow);
   const priceOf = createPriceLookup(input.prices);
-  const serving = createModelServing(input, compiled, () => (timeline ??= callTimeline(input, compiled)));
-  let timeline: CallTimeline | undefined;
+  const serving = sharedServing(input, compiled);
   const tokens = new Map<string, readonly number[]>();
   const { firstTokens } = input;
   return {
@@ -63,6 +64,23 @@ export function analyticParts(input: PredictorInput): AnalyticParts {
     priceOf,
     layoutOf: (configuration) => numericLayout(compiled, configuration, priceOf),
   };
+}
+
+const servings = new WeakMap<Engines, { readonly key: string; readonly profile: Profile; readonly serving: ModelServing }>();
+
+/** Predictors of one profile under one load share what its pools were found to take: putting them through engines is most of the work. */
+function sharedServing(input: PredictorInput, compiled: CompiledProfile): ModelServing {
+  const { engines, profile, workload, seed, requests } = input;
+  const key = canonicalJson({ workload: workload as Json, seed, requests: requests ?? null });
+  const known = engines && servings.get(engines);
+  if (known && known.profile === profile && known.key === key) return known.serving;
+  let timeline: CallTimeline | undefined;
+  const serving = createModelServing(input, compiled, () => {
+    timeline ??= callTimeline(input, compiled);
+    return timeline;
+  });
+  if (engines) servings.set(engines, { key, profile, serving });
+  return serving;
 }
 
 /**

@@ -17,5 +17,19 @@ export function poolSetup(options: { readonly [option: string]: unknown }, repli
   };
 }
 
-const scaled = (stepTime: StepTime, scale: number): StepTime =>
-  scale === 1 ? stepTime : { stepMs: (batch) => scale * stepTime.stepMs(batch) };
+function scaled(stepTime: StepTime, scale: number): StepTime {
+  if (scale === 1) return stepTime;
+  const { decodeLine, groupStepMs } = stepTime;
+  return {
+    stepMs: (batch) => scale * stepTime.stepMs(batch),
+    ...(decodeLine === undefined
+      ? {}
+      : {
+          decodeLine: (decodes) => {
+            const line = decodeLine(decodes);
+            return { stepMs: scale * line.stepMs, msPerContextToken: scale * line.msPerContextToken };
+          },
+        }),
+    ...(groupStepMs === undefined ? {} : { groupStepMs: (batches) => scale * groupStepMs(batches) }),
+  };
+}
