@@ -14,6 +14,7 @@ import {
   type MeasuredBlock,
   type Plan,
   type Provenance,
+  plannedModelsOf,
   type StageContext,
   weakest,
 } from '../compiler/contracts/index.ts';
@@ -193,7 +194,8 @@ async function measureBlock(
     urls: deployment.ingressUrls,
     samplesFile,
     graceMs,
-    expected: reference.known()?.answers,
+    // Another model answers otherwise; whether as well is for right answers of the scenario's own, or its scores, to say.
+    expected: otherModels(deployment.plan) ? undefined : reference.known()?.answers,
   });
   const incidentsBefore = deployment.incidents().length;
   const usageBefore = await deployment.usage();
@@ -243,7 +245,7 @@ async function measureBlock(
       .slice(incidentsBefore)
       .map((incident) => ({ ...incident, atMs: incident.atMs - startedAtMs })),
     spans,
-    ...(known === undefined ? {} : { tokensUsdPerRequest: known.tokensUsdPerRequest }),
+    ...(known === undefined || otherModels(deployment.plan) ? {} : { tokensUsdPerRequest: known.tokensUsdPerRequest }),
   });
   // Also of a block that could not measure: what was answered right does not depend on how busy the host was.
   const answered = Object.values(result.answers).some((hashes) => hashes.some((hash) => hash !== null));
@@ -254,8 +256,11 @@ async function measureBlock(
   return { block, spans };
 }
 
+/** Some agent gets another model than it asks for. */
+const otherModels = (plan: Plan): boolean => plan.units.some((unit) => plannedModelsOf(unit).some(({ chosen }) => chosen !== undefined));
+
 /** As weak as the weakest model behind the plan; an application without a model is measured. */
 function provenanceOf(plan: Plan): Provenance {
-  const backends = plan.units.flatMap((unit) => Object.values(unit.models).map((model) => model.backend));
+  const backends = plan.units.flatMap((unit) => plannedModelsOf(unit).map((model) => model.backend));
   return weakest(backends.map((id) => llmBackends.find((backend) => backend.id === id)?.traits.provenance ?? 'measured'));
 }

@@ -15,7 +15,6 @@ import type { Journal } from '../optimizer/journal.ts';
 import { createAnalyticPredictor } from '../optimizer/predict/analytic.ts';
 import { createAnalyticBound } from '../optimizer/predict/bound.ts';
 import { type Calibration, calibrate } from '../optimizer/predict/calibrate.ts';
-import { poolSetup } from '../optimizer/predict/engine-setup.ts';
 import type { Engines, PredictorInput } from '../optimizer/predict/input.ts';
 import { createNoWorse } from '../optimizer/predict/pricing.ts';
 import { createSimulatedPredictor, createSimulator } from '../optimizer/predict/simulated.ts';
@@ -27,6 +26,7 @@ import { buildProfile } from '../profiler/analyze/profile.ts';
 import { readTraces, tracesFile } from '../profiler/store/traces.ts';
 import { measureProtocolPrices } from '../runtime/protocols/prices.ts';
 import { withScratchFolder } from '../runtime/targets/process/scratch.ts';
+import { engineSetup } from './engine-setups.ts';
 import type { Project } from './project.ts';
 import { protocols, searchStrategies } from './registry.ts';
 import type { RunFolder } from './run-folder.ts';
@@ -59,7 +59,11 @@ export function createStudyPlanning(
   const enginesOf = (profile: Profile): Engines => {
     let known = engines.get(profile);
     if (!known) {
-      known = { reference: configurationOf(profile.configurationId), setupOf: setupsOf(project), calls: callsPerPool(project) };
+      known = {
+        reference: configurationOf(profile.configurationId),
+        setupOf: (model, serving) => engineSetup(scenario.config, model, serving),
+        calls: callsPerPool(project),
+      };
       engines.set(profile, known);
     }
     return known;
@@ -155,17 +159,6 @@ function callsPerPool({ space }: Project): number {
   const pools = new Map(space.serving.flatMap((shape) => shape.pools.map((pool) => [pool.id, pool.options.length] as const)));
   const settings = [...pools.values()].reduce((sum, count) => sum + count, 0);
   return Math.max(200, Math.min(3_000, Math.floor(judgedCalls / Math.max(1, settings))));
-}
-
-/** The engines behind a model we serve, under given settings; null for models that are only pointed at. */
-function setupsOf({ scenario }: Project): Engines['setupOf'] {
-  return (model, serving) => {
-    const bound = scenario.config.models[model];
-    const options = { ...bound?.options, ...serving.options };
-    // A replay has an engine only where a hardware profile is bound; else its times are those of the recording.
-    const served = bound?.backend === 'simulated' || (bound?.backend === 'replay' && (options.profile ?? 'recorded') !== 'recorded');
-    return served ? poolSetup({ ...options, model: bound.model ?? model }, serving.replicas) : null;
-  };
 }
 
 /** Layouts a user wants tried, in the user's order, each with its prediction. */

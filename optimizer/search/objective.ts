@@ -42,14 +42,14 @@ function timeOf(predicted: Pick<ClassPrediction, 'p50Ms' | 'p95Ms' | 'meanMs'> |
   return p95;
 }
 
-/** Limits of the scenario that a prediction breaks even at its optimistic end. */
-export function brokenLimits(prediction: Prediction, objective: Pick<ObjectiveConfig, 'slo'>): readonly string[] {
+/** Limits of the scenario that a prediction breaks even at its optimistic end, or at another one. */
+export function brokenLimits(prediction: Prediction, objective: Pick<ObjectiveConfig, 'slo'>, end: End = 'low'): readonly string[] {
   const broken: string[] = [];
   for (const limit of objective.slo) {
     const classes = limit.class === undefined ? Object.keys(prediction.classes) : [limit.class];
     for (const name of classes) {
-      const low = metricOf(prediction, limit.metric, name, 'low');
-      if (low !== null && limit.max !== undefined && low > limit.max) broken.push(`${limit.metric} of ${name}`);
+      const value = metricOf(prediction, limit.metric, name, end);
+      if (value !== null && limit.max !== undefined && value > limit.max) broken.push(`${limit.metric} of ${name}`);
     }
   }
   return broken;

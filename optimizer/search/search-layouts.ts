@@ -12,7 +12,7 @@ import { spaceSize } from '../space/size.ts';
 import type { Space } from '../space/space.ts';
 import { createBestList, cutMargin } from './best-list.ts';
 import { exact, relativeGap } from './exact.ts';
-import { metricObjective, metricOf, type ObjectiveConfig, tieBreakOf } from './objective.ts';
+import { brokenLimits, metricObjective, metricOf, type ObjectiveConfig, tieBreakOf } from './objective.ts';
 import type { Bound, Evaluate, SearchStrategy } from './strategy.ts';
 
 export interface LayoutSearchInput {
@@ -132,9 +132,11 @@ export function searchLayouts(input: LayoutSearchInput): LayoutSearchResult {
       own.push(certificate);
       counts.searched++;
       if (best.length > 0) found.push(best);
-      ceiling = Math.min(ceiling, (best[0]?.objective ?? Number.POSITIVE_INFINITY) * (1 + allowance));
+      // What keeps its limits only at the optimistic end may turn out not to: it must not keep dearer ways from being tried.
+      const holding = best.find((scored) => brokenLimits(scored.prediction, objective, 'point').length === 0);
+      ceiling = Math.min(ceiling, (holding?.objective ?? Number.POSITIVE_INFINITY) * (1 + allowance));
     }
-    const share = Math.max(1, Math.min(perPlan, Math.ceil(longestShortlist / Math.max(1, found.length))));
+    const share = Math.max(1, Math.min(perPlan, Math.ceil(shortlistSize / Math.max(1, found.length))));
     const all = found.flatMap((best) => best.slice(0, share)).sort((a, b) => a.objective - b.objective);
     const size = spaceSize({ ...input.space });
     const complete = open === Number.POSITIVE_INFINITY;
@@ -187,7 +189,11 @@ export function searchLayouts(input: LayoutSearchInput): LayoutSearchResult {
   }
   const shortlist = ranked.items();
   const proposed = second === undefined ? shortlist : paretoFront(shortlist, objective.minimize);
-  return { best: pickDiverse(proposed, shortlist, count), shortlist, certificate: withServing(weakestCertificate(certificates)) };
+  return {
+    best: pickDiverse(surestFirst(proposed, objective), shortlist, count),
+    shortlist,
+    certificate: withServing(weakestCertificate(certificates)),
+  };
 
   function withServing(certificate: SearchCertificate): SearchCertificate {
     if (!input.serving || input.serving.facts.plans + input.serving.facts.unfit <= 1) return certificate;
@@ -214,6 +220,15 @@ function dominates(a: readonly number[], b: readonly number[], earlier: boolean)
     if ((a[i] ?? 0) < (b[i] ?? 0)) strictly = true;
   }
   return strictly || earlier;
+}
+
+/**
+ * The best that keeps every limit at the point of its prediction goes first: those before it keep them at the optimistic
+ * end alone, and a study in which all of them fail would find nothing.
+ */
+function surestFirst(scored: readonly ScoredConfiguration[], objective: ObjectiveConfig): readonly ScoredConfiguration[] {
+  const surest = scored.find(({ prediction }) => brokenLimits(prediction, objective, 'point').length === 0);
+  return surest === undefined || surest === scored[0] ? scored : [surest, ...scored.filter((each) => each !== surest)];
 }
 
 /**
