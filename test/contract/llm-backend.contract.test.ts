@@ -139,7 +139,8 @@ describe.each(backends.map((backend) => [backend.id, backend] as const))('LLM ba
       { messages: [user(long), { role: 'assistant', content: first.text }, user('And now?')], tools: [] },
       signal(),
     );
-    expect(next.usage.tokensCached).toBe(first.usage.tokensIn);
+    // Engines cache whole blocks, 16 tokens as a rule, and may find the reply again.
+    expect(next.usage.tokensCached).toBeGreaterThan(first.usage.tokensIn - 16);
     expect(next.usage.tokensIn).toBeGreaterThan(next.usage.tokensCached);
     expect(first.queueMs).toBeGreaterThanOrEqual(0);
   });

@@ -69,6 +69,7 @@ describe('pools of model servers', () => {
       [{ gpu: 'h200', tensorParallelSize: 2, dataParallelSize: 2 }, 3, 48],
       [{ gpu: 'h200', engineReplicas: 2 }, 3, 24],
       [{ gpu: 'h200', gpus: 8 }, 2, 64],
+      [{ gpu: 'NVIDIA H200' }, 2, 8],
       [{ tensorParallelSize: 2 }, 2, 0],
       [{ gpu: 'unheard-of' }, 2, 0],
     ];
