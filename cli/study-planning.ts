@@ -53,7 +53,9 @@ export function createStudyPlanning(
     return entry?.type === 'trial-added' ? entry.configuration : baseline;
   };
 
-  const firstTokens = workload.classes.flatMap((each) => (each.stream ? [each.name] : []));
+  const { minimize, slo } = scenario.config.objective;
+  const asksFirst = [...minimize, ...slo.map(({ metric }) => metric)].some((metric) => metric.startsWith('firstToken.'));
+  const firstTokens = asksFirst ? workload.classes.flatMap((each) => (each.stream ? [each.name] : [])) : [];
   // One for all predictors of a profile: what its pools were found to take is kept with it.
   const engines = new Map<Profile, Engines>();
   const enginesOf = (profile: Profile): Engines => {

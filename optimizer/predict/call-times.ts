@@ -41,6 +41,16 @@ export function callTimeline(input: PredictorInput, compiled: CompiledProfile): 
   };
 }
 
+/** Far longer than any call takes. */
+const apartMs = 1e8;
+
+/** Each of these calls with the engine to itself. */
+export const oneByOne = (rows: readonly number[]): CallTimeline => ({
+  calls: rows.map((row, i) => ({ row, request: i, atMs: i * apartMs })),
+  horizonMs: rows.length * apartMs,
+  open: false,
+});
+
 /** What a pool made of its calls, by their rows. */
 export interface PoolTimes {
   readonly rows: readonly number[];

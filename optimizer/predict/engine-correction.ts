@@ -11,61 +11,54 @@ export interface Correction {
 
 export const uncorrected: Correction = { scale: 1, extraMs: 0 };
 
-/** How far off a hardware profile may be before the rest is taken for something else than slower or faster steps. */
+/** How far off the steps of a hardware profile may be. */
 const leastScale = 0.25;
 const mostScale = 4;
 
-/** Halvings of the range of scales: finds one to within 2 %. */
-const searchSteps = 6;
+/** Halvings of the range of scales, in its logarithm: finds one to within 2 %. */
+const searchSteps = 7;
+/** Difference of the means that needs no correction, as a share. */
+const negligible = 0.01;
+/** Share of the calls that may take less than the overhead, for clocks and rounding. */
+const fastest = 0.05;
 
 /**
- * Least squares over the calls, held to the mean of what was measured: the slope is how much slower the real engine's
- * steps are, the intercept what comes on top of each call. Where the calls are all alike nothing tells the two apart, and
- * all of the difference is put on top. An engine that is too slow even so has its steps scaled down until it takes what
- * was measured; scaling is searched for, since waiting does not shrink in proportion. An engine that could not carry the
- * load it was measured under at any scale tells nothing.
+ * Where calls took longer than the engine says, what comes on top of each is no more than the fastest calls took beyond what
+ * the engine would need for them alone; the rest of the difference between the means is slower or faster steps. Their scale is searched for, since waiting does not
+ * grow in proportion: close to saturation a little slower steps explain much. An engine that cannot carry the load it was
+ * measured under at any scale tells nothing.
  *
+ * @param alone each call with the engine to itself
  * @param run the pools that were measured, with their steps scaled
  */
-export function correctionOf(compiled: CompiledProfile, run: (scale: number) => readonly PoolTimes[]): Correction {
-  const first = run(1);
-  const real = meanOf(first, (times) => times.rows.map((row) => compiled.callModelMs[row] as number));
-  if (first.length === 0 || !(real > 0)) return uncorrected;
-  const engineMs = (pools: readonly PoolTimes[]) =>
-    pools.some((times) => times.saturated) ? Number.POSITIVE_INFINITY : meanOf(pools, (times) => [...times.callMs]);
-  const slope = engineMs(first) === Number.POSITIVE_INFINITY ? 1 : slopeOf(compiled, first);
-  const at = (scale: number): Correction | undefined => {
-    const extraMs = real - engineMs(scale === 1 ? first : run(scale));
-    return extraMs >= 0 ? { scale, extraMs } : undefined;
+export function correctionOf(
+  compiled: CompiledProfile,
+  alone: readonly PoolTimes[],
+  run: (scale: number) => readonly PoolTimes[],
+): Correction {
+  const measured = (times: PoolTimes) => times.rows.map((row) => compiled.callModelMs[row] as number);
+  const real = meanOf(alone, measured);
+  if (!(real > 0)) return uncorrected;
+  const beyond = alone.flatMap((times) => measured(times).map((ms, i) => ms - (times.callMs[i] as number))).sort((a, b) => a - b);
+  const engineMs = (scale: number) => {
+    const pools = run(scale);
+    return pools.some((times) => times.saturated) ? Number.POSITIVE_INFINITY : meanOf(pools, (times) => [...times.callMs]);
   };
-  const found = at(Math.min(mostScale, Math.max(leastScale, slope))) ?? at(1);
-  if (found) return found;
-  let [low, high] = [leastScale, 1];
-  let best = at(low);
-  if (!best) return uncorrected;
+  const gapMs = real - engineMs(1);
+  const extraMs = Math.max(0, Math.min(gapMs, beyond[Math.floor(fastest * beyond.length)] ?? 0));
+  const target = real - extraMs;
+  if (Math.abs(engineMs(1) - target) <= negligible * target) return { scale: 1, extraMs };
+  let [low, high] = [leastScale, mostScale];
+  if (engineMs(low) > target) return uncorrected;
   for (let step = 0; step < searchSteps; step++) {
-    const middle = (low + high) / 2;
-    const tried = at(middle);
-    if (tried) [low, best] = [middle, tried];
-    else high = middle;
+    const middle = Math.sqrt(low * high);
+    if (engineMs(middle) > target) high = middle;
+    else low = middle;
   }
-  return best;
+  return { scale: Math.sqrt(low * high), extraMs };
 }
 
 const meanOf = (pools: readonly PoolTimes[], values: (times: PoolTimes) => readonly number[]): number => {
   const all = pools.flatMap(values);
   return all.length > 0 ? all.reduce((sum, value) => sum + value, 0) / all.length : 0;
 };
-
-/** Of the measured times on the engine's, over the calls; 1 where the calls do not differ enough to tell. */
-function slopeOf(compiled: CompiledProfile, pools: readonly PoolTimes[]): number {
-  const points = pools.flatMap(({ rows, callMs }) =>
-    rows.map((row, i) => [callMs[i] as number, compiled.callModelMs[row] as number] as const),
-  );
-  const n = points.length;
-  const meanX = points.reduce((sum, [x]) => sum + x, 0) / n;
-  const meanY = points.reduce((sum, [, y]) => sum + y, 0) / n;
-  const variance = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0) / n;
-  if (!(variance > 1e-4 * meanX * meanX)) return 1;
-  return points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0) / n / variance;
-}

@@ -1,26 +1,9 @@
-import type { EngineEvent } from '../../runtime/llm/engine/engine.ts';
-import type { Router } from '../../runtime/llm/engine/step-time.ts';
-
-/** What the predictors need of one engine replica: the engine core itself, or anything that behaves like it. */
-export interface ReplicaEngine {
-  submit(request: {
-    readonly id: string;
-    readonly atMs: number;
-    readonly tokensIn: number;
-    readonly tokensOut: number;
-    readonly tokensCached?: number;
-    readonly prefix?: readonly string[];
-  }): void;
-  advanceTo(ms: number): readonly EngineEvent[];
-  nextWakeAtMs(): number | undefined;
-}
+import type { Pool } from '../../runtime/llm/engine/pool.ts';
 
 /** A pool's engines under one setting. */
 export interface PoolSetup {
-  /** A fresh replica; `scale` multiplies the time of every step. */
-  readonly create: (scale: number) => ReplicaEngine;
-  readonly replicas: number;
-  readonly router: Router;
+  /** The pool before its first call, all replicas up; `scale` multiplies the time of every step. */
+  readonly create: (scale: number) => Pick<Pool, 'submit' | 'advanceTo' | 'nextWakeAtMs'>;
   /** Tokens per block of the prefix cache; 0 where there is none. */
   readonly prefixBlock: number;
   readonly profile: string;
@@ -45,7 +28,7 @@ export interface PoolFacts {
   readonly underWay: readonly number[];
 }
 
-/** Replicas behind a router, fed call by call in the order of time. */
+/** A pool fed call by call in the order of time, and what can be said of it. */
 export interface EnginePool {
   /** False: no replica can ever run it. */
   submit(tag: number, call: PoolCall, atMs: number): boolean;
@@ -60,93 +43,56 @@ export interface EnginePool {
  * @param horizonMs how long calls come, for the averages of `underWay`
  */
 export function createEnginePool(setup: PoolSetup, scale: number, horizonMs: number): EnginePool {
-  const engines = Array.from({ length: Math.max(1, setup.replicas) }, () => setup.create(scale));
-  const wakes = new Float64Array(engines.length).fill(Number.POSITIVE_INFINITY);
-  const outstanding = new Int32Array(engines.length);
+  const pool = setup.create(scale);
   const tags = new Map<string, number>();
   const areas = new Float64Array(4);
   const quarterMs = horizonMs / 4;
-  let turn = 0;
   let submitted = 0;
   let refused = 0;
   let queuedMs = 0;
   let finished = 0;
-  let underWay = 0;
   let sinceMs = 0;
 
   /** Adds the calls under way since the last change to the quarters they were under way in. */
   const account = (ms: number): void => {
-    let from = sinceMs;
     const to = Math.min(ms, horizonMs);
-    while (from < to) {
-      const quarter = Math.min(3, Math.floor(from / quarterMs));
-      const end = quarter === 3 ? to : Math.min(to, (quarter + 1) * quarterMs);
-      areas[quarter] = (areas[quarter] as number) + underWay * (end - from);
-      if (end <= from) break;
-      from = end;
+    for (let quarter = Math.floor(sinceMs / quarterMs); quarter < 4 && quarter * quarterMs < to; quarter++) {
+      const from = Math.max(sinceMs, quarter * quarterMs);
+      const end = Math.min(to, (quarter + 1) * quarterMs);
+      areas[quarter] = (areas[quarter] as number) + tags.size * Math.max(0, end - from);
     }
     sinceMs = Math.max(sinceMs, ms);
-  };
-
-  const leastBusy = (): number => {
-    let best = 0;
-    for (let i = 1; i < outstanding.length; i++) if ((outstanding[i] as number) < (outstanding[best] as number)) best = i;
-    return best;
-  };
-  const pick = (call: PoolCall): number => {
-    if (engines.length === 1) return 0;
-    if (setup.router === 'round-robin') return turn++ % engines.length;
-    if (setup.router === 'least-outstanding') return leastBusy();
-    const [first] = call.prefix ?? [];
-    return first === undefined ? leastBusy() : hash(first) % engines.length;
   };
 
   return {
     submit(tag, call, atMs) {
       account(atMs);
-      const replica = pick(call);
-      const engine = engines[replica] as ReplicaEngine;
       const id = String(submitted++);
       const { tokensIn, tokensOut, tokensCached, prefix } = call;
       try {
-        engine.submit({ id, atMs, tokensIn, tokensOut, ...(prefix === undefined ? { tokensCached } : { prefix }) });
+        pool.submit({ id, atMs, tokensIn, tokensOut, ...(prefix === undefined ? { tokensCached } : { prefix }) });
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
         refused++;
         return false;
       }
       tags.set(id, tag);
-      outstanding[replica] = (outstanding[replica] as number) + 1;
-      underWay++;
-      wakes[replica] = engine.nextWakeAtMs() ?? Number.POSITIVE_INFINITY;
       return true;
     },
-    nextAtMs() {
-      let next = Number.POSITIVE_INFINITY;
-      for (const wake of wakes) if (wake < next) next = wake;
-      return next;
-    },
+    nextAtMs: () => pool.nextWakeAtMs() ?? Number.POSITIVE_INFINITY,
     advanceTo(ms, first, done) {
       account(ms);
-      for (let replica = 0; replica < engines.length; replica++) {
-        if ((wakes[replica] as number) > ms) continue;
-        const engine = engines[replica] as ReplicaEngine;
-        for (const event of engine.advanceTo(ms)) {
-          const tag = tags.get(event.id);
-          if (tag === undefined) continue;
-          if (event.kind === 'firstToken') {
-            first(tag, event.atMs);
-            continue;
-          }
-          if (event.kind !== 'finished') continue;
-          tags.delete(event.id);
-          outstanding[replica] = (outstanding[replica] as number) - 1;
-          underWay--;
-          queuedMs += event.queuedMs;
-          finished++;
-          done(tag, event.atMs);
+      for (const event of pool.advanceTo(ms)) {
+        const tag = tags.get(event.id);
+        if (tag === undefined) continue;
+        if (event.kind === 'firstToken') {
+          first(tag, event.atMs);
+          continue;
         }
-        wakes[replica] = engine.nextWakeAtMs() ?? Number.POSITIVE_INFINITY;
+        tags.delete(event.id);
+        queuedMs += event.queuedMs;
+        finished++;
+        done(tag, event.atMs);
       }
     },
     facts: () => ({
@@ -171,11 +117,4 @@ export function isSaturated(facts: PoolFacts): boolean {
   const [, second = 0, , last = 0] = facts.underWay;
   const arrived = facts.calls / 2;
   return last - second > Math.max(growthShare * arrived, 3 * Math.sqrt(Math.max(1, second)));
-}
-
-/** FNV-1a over UTF-16 units (Fowler, Noll and Vo). */
-function hash(text: string): number {
-  let value = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
-  return value >>> 0;
 }

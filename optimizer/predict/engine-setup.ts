@@ -1,16 +1,15 @@
-import { createEngine } from '../../runtime/llm/engine/engine.ts';
 import { engineOf } from '../../runtime/llm/engine/options.ts';
+import { createPool } from '../../runtime/llm/engine/pool.ts';
 import { engineReplicasOf } from '../../runtime/llm/engine/pool-size.ts';
 import type { StepTime } from '../../runtime/llm/engine/step-time.ts';
 import type { PoolSetup } from './engine-pool.ts';
 
-/** The engines of a pool, from the options its servers get. Throws a RangeError for options no engine has. */
-export function poolSetup(options: { readonly [option: string]: unknown }, replicas: number): PoolSetup {
+/** The engines of a pool, from the options its servers get, warm already. Throws a RangeError for options no engine has. */
+export function poolSetup(options: { readonly [option: string]: unknown }, count: number): PoolSetup {
   const { args, stepTime, router, profile, evidence } = engineOf(options);
+  const replicas = engineReplicasOf(options, count);
   return {
-    create: (scale) => createEngine(args, scaled(stepTime, scale)),
-    replicas: engineReplicasOf(options, replicas),
-    router,
+    create: (scale) => createPool({ args, stepTime: scaled(stepTime, scale), replicas, router, coldStartMs: 0 }),
     prefixBlock: args.prefixCaching ? args.blockSize : 0,
     profile,
     evidence,

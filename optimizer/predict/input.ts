@@ -25,7 +25,7 @@ export interface PredictorInput {
    * latencies.
    */
   readonly engines?: Engines;
-  /** Classes whose first token is to be predicted: those that stream. */
+  /** Classes whose first token is to be predicted: of those that stream, where a limit or the objective is on it. */
   readonly firstTokens?: readonly string[];
   /** The process in front when the entry's unit has several replicas: what it is billed for and what passing it costs. */
   readonly gateway?: { readonly resources: Resources; readonly hop: HopPrice };

@@ -5,7 +5,7 @@ import {
   poolOf,
   type ServingConfiguration,
 } from '../../compiler/contracts/index.ts';
-import { type CallTimeline, type PoolTimes, poolCalls, poolTimes } from './call-times.ts';
+import { type CallTimeline, oneByOne, type PoolTimes, poolCalls, poolTimes } from './call-times.ts';
 import type { CompiledProfile } from './compiled-profile.ts';
 import { type Correction, correctionOf } from './engine-correction.ts';
 import { createEnginePool, type EnginePool, type PoolCall, type PoolSetup } from './engine-pool.ts';
@@ -39,8 +39,8 @@ export interface LivePool extends Pick<EnginePool, 'nextAtMs' | 'advanceTo' | 'f
 
 /**
  * Model calls under other serving than the profile was measured with. Each call goes to the pool that answers its agent
- * (`poolOf`), and a pool that serves the same calls with the same settings as before keeps its measured times. The others
- * run through the engine; what the engine does not know is learnt from the measured pools (see `correctionOf`).
+ * (`poolOf`), and a pool that serves the same calls with the same settings as before keeps its measured times, unless first
+ * tokens count. The others run through the engine; what the engine does not know is learnt from the measured pools (see `correctionOf`).
  */
 export interface ModelServing {
   /** Undefined where every call keeps its measured time. */
@@ -69,7 +69,6 @@ interface Served {
 export function createModelServing(input: PredictorInput, compiled: CompiledProfile, timeline: () => CallTimeline): ModelServing {
   const { engines } = input;
   const modelRows = [...compiled.callModel.keys()].filter((row) => (compiled.callModel[row] as number) >= 0);
-  const measuredFirstMs = Float64Array.from(compiled.callModelMs, (ms, row) => ms * firstShare(input, compiled, row));
   // Rows by who asks for what: few pairs, so that a configuration is sorted into pools by looking each of them up once.
   const pairs = new Map<string, { readonly agent: string; readonly model: string; readonly rows: number[] }>();
   for (const row of modelRows) {
@@ -102,6 +101,8 @@ export function createModelServing(input: PredictorInput, compiled: CompiledProf
   };
   const before = engines ? rowsByPool(engines.reference) : new Map<string, number[]>();
   const unchanged = (id: string, setting: ServingConfiguration, rows: readonly number[]): boolean => {
+    // When a call's first token came was not recorded, so where that counts all pools are taken from their engines.
+    if (input.firstTokens?.length) return false;
     const then = engines?.reference.serving[id];
     return then !== undefined && canonicalJson(then) === canonicalJson(setting) && before.get(id)?.length === rows.length;
   };
@@ -135,14 +136,17 @@ export function createModelServing(input: PredictorInput, compiled: CompiledProf
         const setup = setting ? setupOf(model, setting) : null;
         return setup ? [{ rows, setup }] : [];
       });
-      known = correctionOf(compiled, (scale) =>
-        pools.map((pool) => poolTimes(compiled, timeline(), { ...pool, scale, extraMs: 0 }, callOf)),
+      known = correctionOf(
+        compiled,
+        pools.map((pool) => poolTimes(compiled, oneByOne(pool.rows), { ...pool, scale: 1, extraMs: 0 }, callOf)),
+        (scale) => pools.map((pool) => poolTimes(compiled, timeline(), { ...pool, scale, extraMs: 0 }, callOf)),
       );
       corrections.set(model, known);
     }
     return known;
   };
 
+  const measuredFirstMs = Float64Array.from(compiled.callModelMs, (ms, row) => ms * firstShare(input, compiled, row));
   const times = new Map<string, PoolTimes>();
   const timesOfPool = ({ model, setting, rows, setup }: Served): PoolTimes => {
     const key = `${model} ${setting.replicas} ${canonicalJson(setting.options)} ${rows.length} ${rows[0]} ${hashOf(rows)}`;
