@@ -1,4 +1,5 @@
 import type { Json, Plan, PlannedModel, PlannedService } from '../contracts/index.ts';
+import { limitsOf } from './limiter.ts';
 import type { PlanRequest } from './request.ts';
 import { serviceId } from './service-id.ts';
 
@@ -11,14 +12,8 @@ export function planTape({ scenario, recording, workflow }: PlanRequest): readon
   const replayed = workflow.models.filter((name) => scenario.models[name]?.backend === 'replay');
   const limits: { [model: string]: Json } = {};
   for (const name of replayed) {
-    const given = scenario.models[name]?.limits;
-    if (given === undefined) continue;
-    const { requestsPerMinute, tokensPerMinute, window } = given;
-    limits[name] = {
-      ...(requestsPerMinute === undefined ? {} : { requestsPerMinute }),
-      ...(tokensPerMinute === undefined ? {} : { tokensPerMinute }),
-      windowMs: window,
-    };
+    const given = limitsOf({ scenario }, name);
+    if (given !== undefined) limits[name] = { ...given };
   }
   const simulate = replayed.filter((name) => scenario.models[name]?.options.onMiss === 'simulate');
   return [

@@ -16,7 +16,7 @@ afterEach(async () => {
 
 /** A model server of ours in a process of its own. */
 async function serverProcess(options: { readonly [option: string]: Json }, port = 0): Promise<{ child: ChildProcess; port: number }> {
-  const script = join(import.meta.dirname, 'server-process.ts');
+  const script = join(import.meta.dirname, '../../../fixtures/llm/model-server-process.ts');
   const child = spawn(process.execPath, ['--import', 'tsx', script, JSON.stringify({ model: 'main', ...options }), String(port)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
