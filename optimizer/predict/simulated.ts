@@ -54,7 +54,7 @@ export function createSimulator(input: PredictorInput): Simulator {
     seed: deriveSeed(input.seed, 'balance'),
     measuredFirstMs: parts.serving.measuredFirstMs,
   });
-  const openOnly = arrivals.closed.length === 0;
+  const openOnly = arrivals.closed.length === 0 && arrivals.sessions.length === 0;
 
   return {
     run(configuration, whatIf = {}) {
