@@ -14,6 +14,7 @@ import {
   type MeasuredBlock,
   type Plan,
   type Provenance,
+  plannedModelsOf,
   type StageContext,
   weakest,
 } from '../compiler/contracts/index.ts';
@@ -205,7 +206,8 @@ async function measureBlock(
     samplesFile,
     stopFile,
     graceMs,
-    expected: reference.known()?.answers,
+    // Another model answers otherwise; whether as well is for right answers of the scenario's own, or its scores, to say.
+    expected: otherModels(deployment.plan) ? undefined : reference.known()?.answers,
   });
   const incidentsBefore = deployment.incidents().length;
   const usageBefore = await deployment.usage();
@@ -267,7 +269,7 @@ async function measureBlock(
     spans,
     pools,
     ...(limit === undefined ? {} : { poolLimit: limit }),
-    ...(known === undefined ? {} : { tokensUsdPerRequest: known.tokensUsdPerRequest }),
+    ...(known === undefined || otherModels(deployment.plan) ? {} : { tokensUsdPerRequest: known.tokensUsdPerRequest }),
   });
   // Also of a block that could not measure: what was answered right does not depend on how busy the host was.
   const guarded = Object.values(models).some(({ protect }) => protect?.maxRequestsPerSecond !== undefined);
@@ -280,8 +282,11 @@ async function measureBlock(
   return { block, spans };
 }
 
+/** Some agent gets another model than it asks for. */
+const otherModels = (plan: Plan): boolean => plan.units.some((unit) => plannedModelsOf(unit).some(({ chosen }) => chosen !== undefined));
+
 /** As weak as the weakest model behind the plan; an application without a model is measured. */
 function provenanceOf(plan: Plan): Provenance {
-  const backends = plan.units.flatMap((unit) => Object.values(unit.models).map((model) => model.backend));
+  const backends = plan.units.flatMap((unit) => plannedModelsOf(unit).map((model) => model.backend));
   return weakest(backends.map((id) => llmBackends.find((backend) => backend.id === id)?.traits.provenance ?? 'measured'));
 }

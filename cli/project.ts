@@ -18,6 +18,7 @@ import { checkScenario } from '../scenarios/check.ts';
 import { loadScenario } from '../scenarios/load.ts';
 import type { Scenario, ScenarioConfig } from '../scenarios/schema.ts';
 import { checkCommands, checkFolders, checkOffered } from './elsewhere.ts';
+import { engineFits } from './engine-setups.ts';
 import { checkModelServers } from './model-servers.ts';
 import { checkProtected } from './protect.ts';
 import { frontends, llmBackends, protocols, searchStrategies, stateStores, targets } from './registry.ts';
@@ -121,6 +122,8 @@ export async function openScenario(written: Scenario, asWritten = false): Promis
     targetTraits: target.traits,
     protocolIds: ids(protocols),
     defaults,
+    fits: (model, options) => engineFits(config, model, options),
+    deployed: (model) => llmTraits[config.models[model]?.backend ?? '']?.deployed === true,
   });
   problems.push(...spaceProblems.map((problem) => ({ at: at('search'), ...problem })));
   throwErrors(problems);

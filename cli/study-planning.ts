@@ -7,7 +7,6 @@ import {
   type Prediction,
   type Profile,
   type ProtocolPrice,
-  type ServingConfiguration,
   type SpanRecord,
 } from '../compiler/contracts/index.ts';
 import { explain } from '../optimizer/explain.ts';
@@ -16,17 +15,18 @@ import type { Journal } from '../optimizer/journal.ts';
 import { createAnalyticPredictor } from '../optimizer/predict/analytic.ts';
 import { createAnalyticBound } from '../optimizer/predict/bound.ts';
 import { type Calibration, calibrate } from '../optimizer/predict/calibrate.ts';
-import type { PredictorInput } from '../optimizer/predict/input.ts';
+import type { Engines, PredictorInput } from '../optimizer/predict/input.ts';
 import { createNoWorse } from '../optimizer/predict/pricing.ts';
 import { createSimulatedPredictor, createSimulator } from '../optimizer/predict/simulated.ts';
+import { thinServing } from '../optimizer/predict/thin-serving.ts';
 import { workloadOf } from '../optimizer/predict/workload.ts';
 import { searchLayouts, withoutDominatedProtocols } from '../optimizer/search/search-layouts.ts';
 import type { Planning } from '../optimizer/study/input.ts';
 import { buildProfile } from '../profiler/analyze/profile.ts';
 import { readTraces, tracesFile } from '../profiler/store/traces.ts';
-import { engineOf } from '../runtime/llm/engine/options.ts';
 import { measureProtocolPrices } from '../runtime/protocols/prices.ts';
 import { withScratchFolder } from '../runtime/targets/process/scratch.ts';
+import { engineSetup } from './engine-setups.ts';
 import type { Project } from './project.ts';
 import { protocols, searchStrategies } from './registry.ts';
 import type { RunFolder } from './run-folder.ts';
@@ -50,6 +50,23 @@ export function createStudyPlanning(
     return entry?.type === 'trial-added' ? entry.configuration : baseline;
   };
 
+  const { minimize, slo } = scenario.config.objective;
+  const asksFirst = [...minimize, ...slo.map(({ metric }) => metric)].some((metric) => metric.startsWith('firstToken.'));
+  const firstTokens = asksFirst ? workload.classes.flatMap((each) => (each.stream ? [each.name] : [])) : [];
+  // One for all predictors of a profile: what its pools were found to take is kept with it.
+  const engines = new Map<Profile, Engines>();
+  const enginesOf = (profile: Profile): Engines => {
+    let known = engines.get(profile);
+    if (!known) {
+      known = {
+        reference: configurationOf(profile.configurationId),
+        setupOf: (model, serving) => engineSetup(scenario.config, model, serving),
+        calls: callsPerPool(project),
+      };
+      engines.set(profile, known);
+    }
+    return known;
+  };
   const input = (profile: Profile, prices: readonly ProtocolPrice[], calibration?: Calibration): PredictorInput => ({
     profile,
     workflow,
@@ -58,7 +75,8 @@ export function createStudyPlanning(
     pricing: scenario.config.prices,
     hostCores: availableParallelism(),
     seed: scenario.config.seed,
-    engines: { reference: configurationOf(profile.configurationId).serving, engineOf: servedEngine(project) },
+    engines: enginesOf(profile),
+    firstTokens,
     ...(calibration ? { calibration } : {}),
   });
   /** Both tiers, each corrected by what the profiled layout showed of its error. */
@@ -103,8 +121,10 @@ export function createStudyPlanning(
       const { analytic, simulated, calibrations } = predictors(profile, prices);
       if (given) return asGiven(given, simulated);
       const strategy = await searchStrategies.find((candidate) => candidate.id === scenario.config.search.strategy)?.load();
+      const { space, ...serving } = thinServing(input(profile, prices, calibrations.analytic), project.space);
       return searchLayouts({
-        space: withoutDominatedProtocols(project.space, createNoWorse(prices)),
+        space: withoutDominatedProtocols(space, createNoWorse(prices)),
+        serving,
         analytic,
         simulated,
         boundFor: (objective, space) => createAnalyticBound({ ...input(profile, prices, calibrations.analytic), space, objective }),
@@ -130,15 +150,14 @@ function withTheirSpans(blocks: readonly Block[], spans: readonly SpanRecord[]) 
   }));
 }
 
-/** The engine behind a model we serve, under given serving settings; null for models that are only pointed at. */
-function servedEngine({ scenario }: Project) {
-  return (model: string, serving: ServingConfiguration) => {
-    const bound = scenario.config.models[model];
-    const options = { ...bound?.options, ...serving.options };
-    // A replay has an engine only where a hardware profile is bound; else its times are those of the recording.
-    const served = bound?.backend === 'simulated' || (bound?.backend === 'replay' && (options.profile ?? 'recorded') !== 'recorded');
-    return served ? engineOf(options) : null;
-  };
+/** Model calls all pools together are judged by before anything is searched: seconds. */
+const judgedCalls = 600_000;
+
+/** Many pools are judged by fewer calls each, but enough to see one pile up. */
+function callsPerPool({ space }: Project): number {
+  const pools = new Map(space.serving.flatMap((shape) => shape.pools.map((pool) => [pool.id, pool.options.length] as const)));
+  const settings = [...pools.values()].reduce((sum, count) => sum + count, 0);
+  return Math.max(200, Math.min(3_000, Math.floor(judgedCalls / Math.max(1, settings))));
 }
 
 /** Layouts a user wants tried, in the user's order, each with its prediction. */

@@ -6,12 +6,14 @@ import {
   type Profile,
   type SkeletonVisit,
 } from '../compiler/contracts/index.ts';
+import { poolUsdPerHour } from '../runtime/llm/engine/pool-size.ts';
 import type { PricesConfig } from '../scenarios/schema.ts';
 import { allocatedUsdPerHour, replicaUsdPerHour } from './predict/pricing.ts';
 import { serversFor } from './predict/queueing.ts';
 import type { ObjectiveConfig } from './search/objective.ts';
 import { resourceChoices } from './space/choices.ts';
 import { minimumUnits, replicaRange } from './space/partitions.ts';
+import { servingPlanCount } from './space/serving-plans.ts';
 import type { Space } from './space/space.ts';
 
 export interface HeadroomInput {
@@ -27,17 +29,20 @@ export interface HeadroomInput {
 /**
  * The most any layout could save: latency with no hop and no wait (own work, model calls and the ingress stay), cost
  * with the fewest replicas that carry the components' own CPU within `apart` and replica limits, on the cheapest
- * resources. What does not depend on the layout (tokens, model servers) stays in both. Optimistic on purpose: when
+ * resources. What does not depend on the layout (tokens) stays in both; model servers count with the cheapest way to serve
+ * the models, and their calls with no time where serving is searched. Optimistic on purpose: when
  * even this is not worth it, nothing is.
  */
 export function computeHeadroom(input: HeadroomInput): Headroom {
   const { profile, baseline, objective } = input;
   const latency: Record<string, { baselineMs: number; boundMs: number; savingShare: number }> = {};
   const quiet = input.space.workflow.entry.kind === 'topic';
+  // How fast a model could answer if it were served otherwise nobody knows yet.
+  const modelsStay = servingPlanCount(input.space) <= 1;
   for (const [name, result] of Object.entries(baseline.classes)) {
     const replays = profile.skeletons
       .filter((skeleton) => skeleton.requestClass === name)
-      .map((skeleton) => idleMs(skeleton.root, quiet))
+      .map((skeleton) => idleMs(skeleton.root, quiet, modelsStay))
       .sort((a, b) => a - b);
     if (!result.latencyMs || replays.length === 0) continue;
     const baselineMs = result.latencyMs.p50;
@@ -68,15 +73,15 @@ export function computeHeadroom(input: HeadroomInput): Headroom {
   };
 }
 
-/** Duration of a visit when hops are free and nothing waits. */
-export function idleMs(visit: SkeletonVisit, untilQuiet = false): number {
+/** Duration of a visit when hops are free and nothing waits; model calls as measured, or in no time. */
+export function idleMs(visit: SkeletonVisit, untilQuiet = false, modelsStay = true): number {
   let ms = 0;
   let quietMs = 0;
   for (const phase of visit.phases) {
     ms += Math.max(phase.selfMs, phase.cpuMs);
     let longest = 0;
     for (const call of phase.calls) {
-      const duration = call.kind === 'model' ? call.measuredMs : idleMs(call.visit, untilQuiet);
+      const duration = call.kind === 'model' ? (modelsStay ? call.measuredMs : 0) : idleMs(call.visit, untilQuiet, modelsStay);
       quietMs = Math.max(quietMs, ms + duration);
       if (call.kind === 'model' || call.pattern === 'request' || call.pattern === 'stream') longest = Math.max(longest, duration);
     }
@@ -96,9 +101,21 @@ function costHeadroom(input: HeadroomInput): Headroom['cost'] {
   const cheapest = Math.min(
     ...space.components.flatMap((name) => resourceChoices(space, [name]).map((choice) => replicaUsdPerHour(choice, pricing))),
   );
-  const boundUsdPer1000 = Math.min(baselineUsdPer1000, fixed + replicas * cheapest * per1000);
+  const boundUsdPer1000 = Math.min(baselineUsdPer1000, fixed + (replicas * cheapest + leastGpuUsd(input)) * per1000);
   return { baselineUsdPer1000, boundUsdPer1000, savingShare: saving(baselineUsdPer1000, boundUsdPer1000) };
 }
+
+/** GPUs of the cheapest way to serve the models. */
+const leastGpuUsd = ({ space, pricing }: HeadroomInput): number =>
+  Math.min(
+    ...space.serving.map(({ pools }) =>
+      pools.reduce(
+        (sum, { options }) =>
+          sum + Math.min(...options.map((setting) => poolUsdPerHour(setting.options, setting.replicas, pricing.gpuHourUsd))),
+        0,
+      ),
+    ),
+  );
 
 /** Own CPU of all components in busy cores, at this rate of requests. */
 function fewestReplicas({ profile, space }: HeadroomInput, perSecond: number): number {

@@ -1,7 +1,8 @@
-import { configurationId, fail, type StageContext, type Study, type TrialRole } from '../compiler/contracts/index.ts';
+import { configurationId, fail, type StageContext, type Study, type TrialRole, weakest } from '../compiler/contracts/index.ts';
 import { type BenchTools, Interrupted } from './race/bench.ts';
 import { decide } from './race/decide.ts';
 import { goalOf } from './race/evidence.ts';
+import { servingSentence } from './serving-sentence.ts';
 import { createBudget } from './study/budget.ts';
 import type { StudyInput } from './study/input.ts';
 import { planBlocks } from './study/plan.ts';
@@ -119,12 +120,26 @@ async function recordDecision(
             trials.find((arm) => arm.configurationId === id),
             label(id),
           ),
+        serving: (id) => servingOf(input, tools, id),
         ...(race?.baselineFailure === undefined ? {} : { baselineFailure: race.baselineFailure }),
         ...(capped === undefined ? {} : { capped }),
       }),
     }),
   );
   context.emit({ type: 'best', label: label(winner), sentence });
+}
+
+function servingOf(input: StudyInput, { recorder }: BenchTools, id: string): string | undefined {
+  const trial = recorder.all('trial-added').find((entry) => entry.configurationId === id);
+  if (trial === undefined) return undefined;
+  const blocks = [...recorder.study.blocks.values()].filter((block) => block.configurationId === id);
+  return servingSentence({
+    before: input.baseline,
+    after: trial.configuration,
+    pricing: input.scenario.config.prices,
+    provenance: weakest(blocks.map((block) => block.provenance)),
+    prediction: trial.prediction,
+  });
 }
 
 /** What kept layouts or blocks from being measured, each once. */

@@ -1,4 +1,5 @@
 import { componentsOf, didYouMean, type ErrorCode, edgesOf, type Problem, type Workflow } from '../compiler/contracts/index.ts';
+import { checkServing } from './check-serving.ts';
 import type { Scenario } from './schema.ts';
 
 /** The plug-ins there are, by kind; the command line hands them in. */
@@ -46,8 +47,11 @@ export function checkScenario(scenario: Scenario, workflow: Workflow, words: Kno
   expectWord('DMAS_CFG_INVALID_VALUE', 'state.store', 'state store', config.state.store, words.stores);
   expectWord('DMAS_CFG_INVALID_VALUE', 'search.strategy', 'search strategy', config.search.strategy, words.strategies);
 
+  // Models no agent asks for may be bound for a choice of models.
+  const chosen = Object.values(config.search.models).flatMap((choice) => (Array.isArray(choice) ? choice : Object.values(choice).flat()));
+  const models = [...new Set([...workflow.models, ...chosen])];
   for (const [name, model] of Object.entries(config.models)) {
-    expectWord('DMAS_CFG_UNKNOWN_MODEL', `models.${name}`, 'model', name, workflow.models);
+    expectWord('DMAS_CFG_UNKNOWN_MODEL', `models.${name}`, 'model', name, models);
     expectWord('DMAS_CFG_INVALID_VALUE', `models.${name}.backend`, 'model backend', model.backend, words.backends);
   }
   for (const name of workflow.models) {
@@ -61,7 +65,7 @@ export function checkScenario(scenario: Scenario, workflow: Workflow, words: Kno
     });
   }
   for (const name of Object.keys(config.prices.models))
-    expectWord('DMAS_CFG_UNKNOWN_MODEL', `prices.models.${name}`, 'model', name, workflow.models);
+    expectWord('DMAS_CFG_UNKNOWN_MODEL', `prices.models.${name}`, 'model', name, models);
 
   for (const [name, { speaks, neighbours }] of Object.entries(config.agents)) {
     if (speaks !== undefined) protocol(`agents.${name}.speaks`, speaks);
@@ -102,8 +106,7 @@ export function checkScenario(scenario: Scenario, workflow: Workflow, words: Kno
       protocol(`search.protocols.${name}.${index}`, choice.protocol);
     });
   }
-  for (const name of Object.keys(search.serving))
-    expectWord('DMAS_CFG_UNKNOWN_MODEL', `search.serving.${name}`, 'model', name, workflow.models);
+  problems.push(...checkServing({ config, workflow, classes, at }));
   for (const key of ['together', 'apart'] as const) {
     search[key].forEach((set, index) => {
       set.forEach((name, position) => {

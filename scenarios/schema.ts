@@ -165,6 +165,34 @@ const range = z.union([
   z.tuple([z.int().positive(), z.int().positive()]).transform(([min, max]) => ({ min, max })),
 ]);
 
+/** How the agents that use one model are spread over pools of its servers. */
+const poolGroups = z.union([
+  z.enum(['shared', 'dedicated', 'every']).meta({
+    description: '`shared`: one pool for everybody; `dedicated`: one per agent; `every`: all ways to group up to five agents',
+  }),
+  z.array(z.array(name).min(1)).min(1).meta({ description: 'Groups of agents with a pool each; agents in no group share one more' }),
+]);
+
+/** Models that may answer an agent. */
+const modelChoices = z.union([z.array(name).min(1), z.record(name, z.array(name).min(1))]);
+
+const quality = z.strictObject({
+  scores: z
+    .record(name, z.record(name, z.number()))
+    .default({})
+    .meta({ description: 'How well each agent does with each model, on any scale on which more is better' }),
+  floor: z
+    .union([z.number(), z.record(name, z.number())])
+    .optional()
+    .meta({
+      description:
+        'Score no agent may fall below; or one per agent, with `default` for the others. Without it an agent must do as well as with the model it asks for',
+    }),
+  rightAnswers: share.optional().meta({
+    description: 'Share of right answers (`workload.classes.<name>.expect`) a layout must show on real deployments',
+  }),
+});
+
 const modelPrice = z.strictObject({
   inputPerMillionUsd: z.number().nonnegative().default(0),
   cachedPerMillionUsd: z.number().nonnegative().optional(),
@@ -424,6 +452,14 @@ export const scenarioSchema = z.strictObject({
       apart: z.array(z.array(name).min(2)).default([]).meta({ description: 'Components that may never share a unit' }),
       resources: z.record(name, z.array(resources).min(1)).default({}),
       serving: z.record(name, z.record(z.string(), z.array(literal).min(1))).default({}),
+      pools: z
+        .record(name, z.array(poolGroups).min(1))
+        .default({})
+        .meta({ description: 'Per model we deploy: which agents share a pool of its servers, each way a choice; default: `[shared]`' }),
+      models: z.record(name, modelChoices).default({}).meta({
+        description: 'Per agent: models that may answer it; by the model it asks for where it uses several. Needs `search.quality`',
+      }),
+      quality: quality.prefault({}).meta({ description: 'What a choice of models may cost in quality' }),
       maxUnits: z.int().positive().optional(),
     })
     .prefault({}),

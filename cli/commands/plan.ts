@@ -1,6 +1,7 @@
 import { configurationId, exitCodes } from '../../compiler/contracts/index.ts';
 import { describeChanges } from '../../compiler/plan/describe.ts';
 import { printPlan } from '../../compiler/plan/print.ts';
+import { servingPlanCount } from '../../optimizer/space/serving-plans.ts';
 import { spaceSize } from '../../optimizer/space/size.ts';
 import { planBlocks } from '../../optimizer/study/plan.ts';
 import { planOf } from '../laboratory.ts';
@@ -40,6 +41,7 @@ export async function plan(file: string, options: PlanOptions): Promise<number> 
         'Tools and external agents in the study',
         ...effectLines(project),
         '',
+        ...servingLines(project),
         `A run would search ${study.layouts} layouts, deploy at most ${study.trials} and measure about ${study.blocks} blocks: ${seconds(study.secondsLow)} to ${seconds(study.secondsHigh)}, capped at ${seconds(study.capSeconds)}.`,
         `Model tokens: ${study.money === null ? 'no model price is known, so no money is counted' : `${usd(study.money.low)} to ${usd(study.money.high)} (${study.money.basis})`}.`,
         '',
@@ -65,11 +67,30 @@ function planStudy(project: Project) {
   const blocks = planBlocks(studyTiming(project.scenario), trials);
   return {
     layouts: String(spaceSize(project.space)),
+    serving: { ways: servingPlanCount(project.space), unfit: project.space.unfit ?? [] },
     trials,
     ...blocks,
     capSeconds: budget.time / 1000,
     money: estimateMoney(project, blocks),
   };
+}
+
+/** How the models may be served, where more than one way is searched, and what of it cannot run. */
+function servingLines({ space }: Project): string[] {
+  const count = servingPlanCount(space);
+  const unfit = space.unfit ?? [];
+  if (count <= 1 && unfit.length === 0) return [];
+  const pools = new Map(space.serving.flatMap((shape) => shape.pools.map((pool) => [pool.id, pool.options.length] as const)));
+  return [
+    'Serving of the models',
+    ...table([...pools].map(([id, options]) => [`  pool ${id}`, `${options} ${options === 1 ? 'setting' : 'settings'}`])).split('\n'),
+    `  together ${count} ${count === 1 ? 'way' : 'ways'} to serve the models`,
+    ...unfit.map(
+      ({ model, count: left, reason }) =>
+        `  left out ${left} ${left === 1 ? 'setting' : 'settings'} of ${model} that cannot run: ${reason}`,
+    ),
+    '',
+  ];
 }
 
 /** Who runs for real, who is answered from the tape or by a stub, who is blocked, and why. */

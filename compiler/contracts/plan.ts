@@ -195,3 +195,9 @@ export interface Bundle {
   /** User modules whose code is inside, relative to the workflow folder. */
   readonly modules: readonly string[];
 }
+
+/** Everything the agents of a unit may be answered by. */
+export const plannedModelsOf = (unit: Pick<PlannedUnit, 'models' | 'agentModels'>): readonly PlannedModel[] => [
+  ...Object.values(unit.models),
+  ...Object.values(unit.agentModels ?? {}).flatMap((models) => Object.values(models)),
+];

@@ -6,12 +6,32 @@ export interface Prediction {
   readonly configurationId: string;
   readonly predictor: 'analytic' | 'simulated';
   /** Per request class. */
-  readonly classes: { readonly [requestClass: string]: { readonly p50Ms: Estimate; readonly p95Ms: Estimate; readonly meanMs: Estimate } };
+  readonly classes: { readonly [requestClass: string]: ClassPrediction };
   /** Event-loop busy share per unit; at 1 the load cannot be carried. */
   readonly utilization: { readonly [unit: string]: number };
   readonly feasible: boolean;
   readonly usdPer1000Requests: Estimate;
   readonly cpuMsPerRequest: Estimate;
+  /** Per pool of model servers that was put through an engine; absent where every model answers as it was measured. */
+  readonly pools?: { readonly [pool: string]: PoolPrediction };
+}
+
+export interface ClassPrediction {
+  readonly p50Ms: Estimate;
+  readonly p95Ms: Estimate;
+  readonly meanMs: Estimate;
+  /** Until the first token of the answer; absent where it was not asked for or no model call is known to give it. */
+  readonly firstTokenMs?: { readonly p50Ms: Estimate; readonly p95Ms: Estimate; readonly meanMs: Estimate };
+}
+
+export interface PoolPrediction {
+  /** Mean time a call waited before the engine began with it. */
+  readonly queuedMs: number;
+  /** Its calls pile up: the load is more than it can carry. */
+  readonly saturated: boolean;
+  /** Hardware profile its engine ran with, and whether anything was measured behind it. */
+  readonly profile: string;
+  readonly evidence: 'measured' | 'estimate';
 }
 
 /** How much any layout could save at most, before anything is searched. Bounds, not promises. */
@@ -44,4 +64,17 @@ export interface SearchCertificate {
   /** Optimal under which evaluation: the additive bound, the full predictor, or only the best found. */
   readonly optimalUnder: 'bound' | 'predictor' | 'none';
   readonly gap: number;
+  /** Where serving was searched: what became of the ways to serve the models. */
+  readonly serving?: {
+    readonly plans: number;
+    /** Settings that do not fit in memory. */
+    readonly unfit: number;
+    /** Plans with a pool that cannot carry the load. */
+    readonly saturated: number;
+    /** Plans no better than another in any call and no cheaper. */
+    readonly dominated: number;
+    /** Plans a bound ruled out whatever the layout. */
+    readonly cut: number;
+    readonly searched: number;
+  };
 }

@@ -1,4 +1,4 @@
-import type { PlannedIngress, PlannedUnit, SourceRef, Workflow } from '../contracts/index.ts';
+import { type PlannedIngress, type PlannedUnit, plannedModelsOf, type SourceRef, type Workflow } from '../contracts/index.ts';
 import { frameworks } from './frameworks.ts';
 import { camelCase, Imports } from './imports.ts';
 import { printLiteral } from './literal.ts';
@@ -34,8 +34,7 @@ export function unitTemplate(unit: PlannedUnit, workflow: Workflow, application:
   const plugin = (folder: string) => (id: string) => imports.of(`dmas-opt/runtime/${folder}/${id}`, camelCase(id));
   const spoken = [...unit.listens, ...unit.routes].map((each) => each.protocol);
   const protocols = [...new Set(['inproc', ...spoken])].sort().map(plugin('protocols'));
-  const asked = [unit.models, ...Object.values(unit.agentModels ?? {})].flatMap((models) => Object.values(models));
-  const backends = [...new Set(asked.map((model) => model.backend))].sort().map(plugin('llm'));
+  const backends = [...new Set(plannedModelsOf(unit).map((model) => model.backend))].sort().map(plugin('llm'));
   const store = plugin('state')(unit.state.store);
   const named = (sources: readonly SourceRef[]) => sources.map((source) => imports.ofSource(source));
   const framework = frameworks[workflow.frontend];

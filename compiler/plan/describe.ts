@@ -4,6 +4,7 @@ import {
   canonicalConfiguration,
   canonicalJson,
   type Resources,
+  type ServingConfiguration,
   type UnitConfiguration,
 } from '../contracts/index.ts';
 
@@ -75,13 +76,37 @@ function describeChannels(before: Configuration, after: Configuration): string[]
   });
 }
 
+/** Pools that come, go or are set otherwise, and agents another model answers. */
 function describeServing(before: Configuration, after: Configuration): string[] {
-  const shown = (configuration: Configuration, model: string) => {
-    const serving = configuration.serving[model];
-    return serving === undefined ? 'default' : describeChannel({ protocol: `${serving.replicas}x`, options: serving.options });
-  };
-  return [...new Set([...Object.keys(before.serving), ...Object.keys(after.serving)])].sort().flatMap((model) => {
-    const [was, is] = [shown(before, model), shown(after, model)];
-    return was === is ? [] : [`model ${model}: ${was} -> ${is}`];
+  const models = [
+    ...new Set([before, after].flatMap(({ serving }) => Object.entries(serving).map(([id, pool]) => pool.model ?? id))),
+  ].sort();
+  const lines = models.flatMap((model) => {
+    const [was, is] = [poolsOfModel(before, model), poolsOfModel(after, model)];
+    return canonicalJson(was) === canonicalJson(is)
+      ? []
+      : [`model ${model}: ${was.join(' + ') || 'not served'} -> ${is.join(' + ') || 'not served'}`];
   });
+  const agents = [...new Set([before, after].flatMap(({ modelChoice }) => Object.keys(modelChoice ?? {})))].sort();
+  return lines.concat(
+    agents.flatMap((agent) => {
+      const asked = [...new Set([before, after].flatMap(({ modelChoice }) => Object.keys(modelChoice?.[agent] ?? {})))].sort();
+      return asked.flatMap((model) => {
+        const used = ({ modelChoice }: Configuration) => modelChoice?.[agent]?.[model] ?? model;
+        return used(before) === used(after) ? [] : [`agent ${agent}: model ${used(before)} -> ${used(after)}`];
+      });
+    }),
+  );
+}
+
+function poolsOfModel({ serving }: Configuration, model: string): string[] {
+  return Object.entries(serving)
+    .filter(([id, pool]) => (pool.model ?? id) === model)
+    .map(([, pool]) => describePool(pool));
+}
+
+/** `2x(gpu=h200)`, `1x(gpu=l4) for critic and planner`. */
+export function describePool({ replicas, options, agents }: ServingConfiguration): string {
+  const setting = describeChannel({ protocol: `${replicas}x`, options });
+  return agents === undefined ? setting : `${setting} for ${agents.join(' and ')}`;
 }

@@ -20,7 +20,7 @@ import { replayService } from './tape.ts';
 export function planModels(request: PlanRequest): {
   readonly services: readonly PlannedService[];
   readonly problems: readonly Problem[];
-  readonly of: (components: readonly string[]) => PlannedUnit['models'];
+  readonly of: (components: readonly string[]) => Pick<PlannedUnit, 'models' | 'agentModels'>;
 } {
   const { workflow, scenario, configuration, llmTraits } = request;
   const problems: Problem[] = [];
@@ -67,14 +67,28 @@ export function planModels(request: PlanRequest): {
     services,
     problems,
     of: (components) => {
-      const used = asked
-        .filter(({ agent }) => components.includes(agent))
-        .map(({ agent, model }) => [model, poolFor(agent, model)] as const);
-      const bindings = used.flatMap(([model, pool]) => {
-        const found = planned.get(pool);
-        return found === undefined ? [] : [[model, found] as const];
-      });
-      return Object.fromEntries(bindings.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+      const mine = asked.filter(({ agent }) => components.includes(agent));
+      const models: Record<string, PlannedModel> = {};
+      const agentModels: Record<string, Record<string, PlannedModel>> = {};
+      const answer = (agent: string, model: string): PlannedModel | undefined => {
+        const found = planned.get(poolFor(agent, model));
+        const used = request.configuration.modelChoice?.[agent]?.[model] ?? model;
+        return found === undefined || used === model ? found : { ...found, chosen: used };
+      };
+      for (const model of [...new Set(mine.map((pair) => pair.model))].sort()) {
+        const askers = mine.filter((pair) => pair.model === model).map(({ agent }) => agent);
+        // What most of the unit's agents get stands for all of them, the others are named.
+        const pools = askers.map((agent) => poolFor(agent, model));
+        const times = (pool: string) => pools.filter((other) => other === pool).length;
+        const [usual] = [...new Set(pools)].sort((a, b) => times(b) - times(a) || (a < b ? -1 : 1));
+        for (const [index, agent] of askers.entries()) {
+          const found = answer(agent, model);
+          if (found === undefined) continue;
+          if (pools[index] === usual) models[model] = found;
+          else agentModels[agent] = { ...agentModels[agent], [model]: found };
+        }
+      }
+      return Object.keys(agentModels).length > 0 ? { models, agentModels } : { models };
     },
   };
 }

@@ -5,9 +5,11 @@ import {
   entryComponent,
   type Plan,
   type PlannedIngress,
+  type PlannedModel,
   type PlannedService,
   type PlannedUnit,
   type Problem,
+  plannedModelsOf,
   toolServerNames,
   type UnitConfiguration,
 } from '../contracts/index.ts';
@@ -56,9 +58,9 @@ export function planDeployment(request: PlanRequest): { readonly plan?: Plan; re
       listens: routing.listens(unit.id),
       routes: routing.routes(unit.id),
       topics: topicsOf(request.workflow, unit.components, unit.id === ingress.unit),
-      models: used,
+      ...used,
       state: state.of(unit),
-      secrets: secretsOf(canonical, unit, used),
+      secrets: secretsOf(canonical, unit, plannedModelsOf(used)),
       ingress: unit.id === ingress.unit,
       ...(program === undefined ? {} : { program }),
     };
@@ -113,8 +115,8 @@ function gatewayOf(request: PlanRequest, ingress: PlannedIngress): PlannedServic
 }
 
 /** What its agents and tool servers declare, and the keys of the models they call. */
-function secretsOf({ workflow }: PlanRequest, unit: UnitConfiguration, models: PlannedUnit['models']): readonly string[] {
+function secretsOf({ workflow }: PlanRequest, unit: UnitConfiguration, models: readonly PlannedModel[]): readonly string[] {
   const components = [...workflow.agents, ...workflow.toolServers].filter(({ name }) => unit.components.includes(name));
-  const keys = Object.values(models).flatMap((model) => model.secret ?? []);
+  const keys = models.flatMap((model) => model.secret ?? []);
   return [...new Set([...components.flatMap((component) => component.secrets), ...keys])].sort();
 }

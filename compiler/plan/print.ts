@@ -1,4 +1,12 @@
-import { canonicalJson, type LogicalAddress, type Plan, type PlannedProgram, type PlannedUnit, type Route } from '../contracts/index.ts';
+import {
+  canonicalJson,
+  type LogicalAddress,
+  type Plan,
+  type PlannedModel,
+  type PlannedProgram,
+  type PlannedUnit,
+  type Route,
+} from '../contracts/index.ts';
 import { describeChannel, describeResources, describeUnits } from './describe.ts';
 
 /** A plan for people: units with what they hold, listen on and call, then services and the ingress. */
@@ -66,10 +74,17 @@ function bodyOf(unit: PlannedUnit): string[] {
       return `calls ${on} by ${spokenOnRoute(route)} at ${placeOf(route.address)}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
     }),
     ...unit.topics.map((topic) => `topic ${topic.name} (${topic.delivery}) to ${topic.subscribers.join(', ') || 'nobody'}`),
-    ...Object.entries(unit.models).map(([name, model]) => `model ${name}: ${model.backend} ${model.model} at ${model.address}`),
+    ...Object.entries(unit.models).map(([name, model]) => describeModel(name, model)),
+    ...Object.entries(unit.agentModels ?? {}).flatMap(([agent, models]) =>
+      Object.entries(models).map(([name, model]) => `${describeModel(name, model)} for ${agent}`),
+    ),
     ...(unit.state.address === undefined ? [] : [`state ${unit.state.store} at ${unit.state.address}`]),
     ...(unit.secrets.length === 0 ? [] : [`secrets ${unit.secrets.join(', ')}`]),
   ];
+}
+
+function describeModel(name: string, { backend, model, address, chosen }: PlannedModel): string {
+  return `model ${name}: ${chosen === undefined ? '' : `answered by ${chosen}, `}${backend} ${model} at ${address}`;
 }
 
 /** Values under such names are not shown; whoever follows the advice keeps them under `secrets` anyway. */

@@ -121,7 +121,7 @@ function searched(
     ),
     protocols: Object.fromEntries(Object.entries(baseline.channels).map(([id, setting]) => [id, [setting]])),
     resources: {},
-    serving: {},
+    serving: [{ pools: [] }],
     defaults,
   };
   if (components.length === 0) return [];

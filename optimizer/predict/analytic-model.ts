@@ -9,6 +9,17 @@ export interface AnalyticModelInput {
   readonly workload: Workload;
   readonly hostCores: number;
   readonly ingressCpuMs: number;
+  /** Classes whose first token is asked for. */
+  readonly firstTokens?: readonly string[];
+  /** Per row: what a call took before its first token as it was measured; default: all of it. */
+  readonly measuredFirstMs?: Float64Array;
+}
+
+/** How long model calls take, by their rows in the compiled profile; without it as long as they were measured. */
+export interface CallTimes {
+  readonly callMs: Float64Array;
+  /** The part before the first token. */
+  readonly firstMs: Float64Array;
 }
 
 /** What the model says of one layout. Arrays are reused by the next evaluation: read them before it. */
@@ -17,6 +28,8 @@ export interface AnalyticResult {
   readonly p50Ms: Float64Array;
   readonly p95Ms: Float64Array;
   readonly meanMs: Float64Array;
+  /** Per class, until the first token of the answer; only for classes it was asked for. */
+  readonly first: { readonly p50Ms: Float64Array; readonly p95Ms: Float64Array; readonly meanMs: Float64Array };
   readonly ratePerSecond: Float64Array;
   /** Per unit. */
   readonly utilization: Float64Array;
@@ -34,7 +47,7 @@ export interface AnalyticModel {
    * limit, slots and the tail of the waits are left out, and in a closed loop nothing waits. So it is a lower bound
    * for every layout that completes this one.
    */
-  evaluate(layout: NumericLayout, mode: 'full' | 'bound'): AnalyticResult;
+  evaluate(layout: NumericLayout, mode: 'full' | 'bound', times?: CallTimes): AnalyticResult;
 }
 
 /** Requests replayed per class: their idle latencies are at the midpoints of equal parts of the distribution. */
@@ -43,6 +56,8 @@ const replaysPerClass = 12;
 const closedCeiling = 0.98;
 /** Rounds of its fixed point, each half way in the logarithm. */
 const closedRounds = 12;
+
+const noFactor = { mean: 1, p50: 1, p95: 1 };
 
 interface ClassReplays {
   readonly list: Int32Array;
@@ -64,6 +79,7 @@ interface ClassReplays {
  */
 export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
   const { compiled: c, workload, hostCores, ingressCpuMs } = input;
+  const measuredFirstMs = input.measuredFirstMs ?? c.callModelMs;
   const classCount = c.classes.length;
   const componentCount = c.components.length;
   const edgeCount = c.edges.length;
@@ -89,6 +105,7 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
     p50Ms: new Float64Array(classCount),
     p95Ms: new Float64Array(classCount),
     meanMs: new Float64Array(classCount),
+    first: { p50Ms: new Float64Array(classCount), p95Ms: new Float64Array(classCount), meanMs: new Float64Array(classCount) },
     ratePerSecond: rate,
     utilization: new Float64Array(unitRoom),
     loopWaitMs: new Float64Array(unitRoom),
@@ -107,11 +124,16 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
   const local = new Float64Array(most);
   const idleOf = new Float64Array(replaysPerClass);
   const loadedOf = new Float64Array(replaysPerClass);
+  const firstIdleOf = new Float64Array(replaysPerClass);
+  const firstLoadedOf = new Float64Array(replaysPerClass);
+  const firstOf = c.classes.map((name) => input.firstTokens?.includes(name) === true);
   const branch = { idle: new Float64Array(64), loaded: new Float64Array(64), own: new Float64Array(64), remote: new Float64Array(64) };
   const branchUnit = new Int32Array(64);
   const order = new Int32Array(64);
 
   let stretch = 1;
+  let callMs = c.callModelMs;
+  let firstMs = c.callModelMs;
   let openRates = false;
   const replays = chooseReplays();
 
@@ -226,7 +248,7 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
         for (let call = first; call < last; call++) {
           const edge = c.callEdge[call] as number;
           if (edge < 0) {
-            const ms = c.callModelMs[call] as number;
+            const ms = callMs[call] as number;
             if (ms > longestIdle) longestIdle = ms;
             if (ms > longestLoaded) longestLoaded = ms;
             continue;
@@ -345,8 +367,6 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
     for (let k = 0; k < classCount; k++) {
       const { list, factor } = replays[k] as ClassReplays;
       const n = list.length;
-      let meanIdle = 0;
-      let mean = 0;
       for (let i = 0; i < n; i++) {
         replay(list[i] as number, layout, (rate[k] as number) / n);
         idleOf[i] = (c.completesWhenQuiet ? (quietIdle[0] as number) : (idle[0] as number)) + inCpu;
@@ -354,34 +374,59 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
           idleOf[i] as number,
           (c.completesWhenQuiet ? (quietLoaded[0] as number) : (loaded[0] as number)) + inCpu + inWait,
         );
-        meanIdle += idleOf[i] as number;
-        mean += loadedOf[i] as number;
+        if (firstOf[k]) {
+          // What comes after the first token of the last model call is the same stretch in every layout.
+          const speaker = c.skeletonSpeaker[list[i] as number] as number;
+          const tail = speaker < 0 ? 0 : (callMs[speaker] as number) - (firstMs[speaker] as number);
+          firstIdleOf[i] = Math.max(0, (idleOf[i] as number) - tail);
+          firstLoadedOf[i] = Math.max(0, (loadedOf[i] as number) - tail);
+        }
       }
-      if (n === 0) {
-        result.meanMs[k] = 0;
-        result.p50Ms[k] = 0;
-        result.p95Ms[k] = 0;
-        continue;
-      }
-      meanIdle /= n;
-      mean /= n;
-      sortFirst(idleOf, n);
-      if (!waits) {
-        result.meanMs[k] = meanIdle * factor.mean;
-        result.p50Ms[k] = midpointQuantile(idleOf, n, 0.5) * factor.p50;
-        result.p95Ms[k] = midpointQuantile(idleOf, n, 0.95) * factor.p95;
-        continue;
-      }
-      sortFirst(loadedOf, n);
-      const medianIdle = midpointQuantile(idleOf, n, 0.5);
-      const highIdle = midpointQuantile(idleOf, n, 0.95);
-      const waited = mean - meanIdle;
-      result.meanMs[k] = mean * factor.mean;
-      result.p50Ms[k] = factor.p50 * (medianIdle + Math.LN2 * Math.max(0, midpointQuantile(loadedOf, n, 0.5) - medianIdle));
-      const spread = Math.max(0, highIdle - meanIdle);
-      const high = Math.max(highIdle, midpointQuantile(loadedOf, n, 0.95));
-      result.p95Ms[k] = factor.p95 * (high + (tail ? Math.hypot(spread, 2 * waited) - spread : 0));
+      statistics(result, k, n, idleOf, loadedOf, factor, waits, tail);
+      if (firstOf[k]) statistics(result.first, k, n, firstIdleOf, firstLoadedOf, noFactor, waits, tail);
     }
+  }
+
+  function statistics(
+    into: Pick<AnalyticResult, 'p50Ms' | 'p95Ms' | 'meanMs'>,
+    k: number,
+    n: number,
+    idleMs: Float64Array,
+    loadedMs: Float64Array,
+    factor: ClassReplays['factor'],
+    waits: boolean,
+    tail: boolean,
+  ): void {
+    if (n === 0) {
+      into.meanMs[k] = 0;
+      into.p50Ms[k] = 0;
+      into.p95Ms[k] = 0;
+      return;
+    }
+    let meanIdle = 0;
+    let mean = 0;
+    for (let i = 0; i < n; i++) {
+      meanIdle += idleMs[i] as number;
+      mean += loadedMs[i] as number;
+    }
+    meanIdle /= n;
+    mean /= n;
+    sortFirst(idleMs, n);
+    if (!waits) {
+      into.meanMs[k] = meanIdle * factor.mean;
+      into.p50Ms[k] = midpointQuantile(idleMs, n, 0.5) * factor.p50;
+      into.p95Ms[k] = midpointQuantile(idleMs, n, 0.95) * factor.p95;
+      return;
+    }
+    sortFirst(loadedMs, n);
+    const medianIdle = midpointQuantile(idleMs, n, 0.5);
+    const highIdle = midpointQuantile(idleMs, n, 0.95);
+    const waited = mean - meanIdle;
+    into.meanMs[k] = mean * factor.mean;
+    into.p50Ms[k] = factor.p50 * (medianIdle + Math.LN2 * Math.max(0, midpointQuantile(loadedMs, n, 0.5) - medianIdle));
+    const spread = Math.max(0, highIdle - meanIdle);
+    const high = Math.max(highIdle, midpointQuantile(loadedMs, n, 0.95));
+    into.p95Ms[k] = factor.p95 * (high + (tail ? Math.hypot(spread, 2 * waited) - spread : 0));
   }
 
   /** Waits for a slot of a component, from how long the replay held it. True when some wait matters. */
@@ -404,7 +449,9 @@ export function createAnalyticModel(input: AnalyticModelInput): AnalyticModel {
   }
 
   return {
-    evaluate(layout, mode) {
+    evaluate(layout, mode, times) {
+      callMs = times?.callMs ?? c.callModelMs;
+      firstMs = times?.firstMs ?? measuredFirstMs;
       slotWait.fill(0);
       if (anyClosed) {
         // A closed loop is fastest when nothing waits: the start of the fixed point, and all there is for a bound.

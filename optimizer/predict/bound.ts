@@ -1,13 +1,14 @@
 import type { ChannelConfiguration, Prediction } from '../../compiler/contracts/index.ts';
-import { poolUsdPerHour } from '../../runtime/llm/engine/pool-size.ts';
 import type { Bound } from '../search/strategy.ts';
 import { resourceChoices } from '../space/choices.ts';
 import { minimumUnits, replicaRange } from '../space/partitions.ts';
-import type { Space } from '../space/space.ts';
-import { analyticParts, estimates } from './analytic.ts';
+import { servingPlans } from '../space/serving-plans.ts';
+import type { ServingPlan, Space } from '../space/space.ts';
+import { addedServersUsd, analyticParts, estimates } from './analytic.ts';
+import type { CallTimes } from './analytic-model.ts';
 import type { PredictorInput } from './input.ts';
 import { hopOf, type NumericLayout, outside, undecided } from './layout.ts';
-import { freeHop, type HopPrice, hopPrice, replicaUsdPerHour } from './pricing.ts';
+import { allocatedUsdPerHour, freeHop, type HopPrice, hopPrice, replicaUsdPerHour } from './pricing.ts';
 import { serversFor } from './queueing.ts';
 
 /** The input of the analytic predictor it bounds, calibration included: a bound made without it may cut the best. */
@@ -35,10 +36,13 @@ export function createAnalyticBound(input: BoundInput): Bound {
   // A group may still gain a member that allows less; every choice of a group is a choice of one of its members.
   const anyUsd = space.components.length > 0 ? Math.min(...space.components.map((name) => cheapestUsd([name]))) : 0;
   const fewestUnits = minimumUnits(space);
-  const gpuUsd = Object.values(space.serving).reduce((sum, options) => {
-    const prices = options.map((option) => poolUsdPerHour(option.options, option.replicas, pricing.gpuHourUsd));
-    return sum + (prices.length > 0 ? Math.min(...prices) : 0);
-  }, 0);
+  const plans = servingPlans(space);
+  const [only] = plans;
+  /** GPUs of any plan, and tokens at any choice of models. */
+  const cheapestPlan = {
+    gpuUsd: Math.min(...plans.map((plan) => servingUsdPerHour(input, plan))),
+    tokenUsd: compiled.classes.map((_, k) => Math.min(...plans.map((plan) => parts.tokenUsdOf(plan)[k] as number))),
+  };
   const closed = Object.values(input.workload).some((arrivals) => arrivals.process === 'closed');
 
   // With nothing left to choose that changes latency, the prediction itself is the sharpest bound.
@@ -50,12 +54,20 @@ export function createAnalyticBound(input: BoundInput): Bound {
       return range.min === range.max;
     });
 
+  const servedBy = (plan: ServingPlan): CallTimes | 'saturated' | undefined => {
+    const served = parts.serving.served({ schemaVersion: 1, units: [], channels: {}, ...plan });
+    return served?.saturated ? 'saturated' : served;
+  };
+  // Before a plan is chosen any call may come to take no time at all.
+  const nothing = new Float64Array(compiled.callModel.length);
+  const anyTimes = plans.length > 1 ? { callMs: nothing, firstMs: nothing } : undefined;
+
   const unitOf = new Int32Array(compiled.components.length);
   const hops: (HopPrice | null)[] = compiled.edges.map(() => null);
   const unitIds: string[] = [];
 
   return {
-    lower(groups, replicas) {
+    lower(groups, replicas, plan = plans.length === 1 ? only : undefined) {
       compiled.components.forEach((name, i) => {
         unitOf[i] = inSpace.has(name) ? undecided : outside;
       });
@@ -77,9 +89,12 @@ export function createAnalyticBound(input: BoundInput): Bound {
       // First with the most replicas: what cannot carry its load even so is out.
       const layout: NumericLayout = { unitOf, unitIds, replicas: counts, hops };
       const complete = groups.reduce((sum, group) => sum + group.length, 0) === space.components.length;
-      const result = model.evaluate(layout, complete && oneProtocol && onlyReplicas(groups, replicas) ? 'full' : 'bound');
+      const served = plan ? servedBy(plan) : anyTimes;
+      if (served === 'saturated') return Number.POSITIVE_INFINITY;
+      const decided = plan !== undefined && complete && oneProtocol && onlyReplicas(groups, replicas);
+      const result = model.evaluate(layout, decided ? 'full' : 'bound', served);
       if (!result.feasible) return Number.POSITIVE_INFINITY;
-      let usd = gpuUsd;
+      let usd = plan ? servingUsdPerHour(input, plan) : cheapestPlan.gpuUsd;
       groups.forEach((group, unit) => {
         const range = replicaRange(space, group);
         const load = (result.utilization[unit] as number) * (counts[unit] as number);
@@ -87,10 +102,17 @@ export function createAnalyticBound(input: BoundInput): Bound {
         usd += fewest * (complete ? cheapestUsd(group) : anyUsd);
       });
       usd += Math.max(0, fewestUnits - groups.length) * anyUsd;
-      return input.objective({ configurationId: '', utilization: {}, ...estimates(parts, result, usd) });
+      return input.objective({
+        configurationId: '',
+        utilization: {},
+        ...estimates(parts, result, usd, plan ? parts.tokenUsdOf(plan) : cheapestPlan.tokenUsd),
+      });
     },
   };
 }
+
+const servingUsdPerHour = (input: PredictorInput, plan: ServingPlan): number =>
+  allocatedUsdPerHour({ units: [], ...plan }, input.pricing) + addedServersUsd(input, plan);
 
 function componentwiseMinimum(options: readonly ChannelConfiguration[], input: PredictorInput): HopPrice {
   if (options.length === 0) return freeHop;

@@ -12,7 +12,9 @@ export type PredictedMetric = 'p50Ms' | 'p95Ms' | 'meanMs';
 export interface Calibration {
   readonly latency: LogFactor;
   /** Finer than `latency`, where a class was measured. */
-  readonly classes: { readonly [requestClass: string]: { readonly [metric in PredictedMetric]: LogFactor } };
+  readonly classes: {
+    readonly [requestClass: string]: { readonly [metric in PredictedMetric]: LogFactor } & { readonly firstToken?: LogFactor };
+  };
   readonly cpu: LogFactor;
   /** Cost the model does not see (model servers, gateways), the same for every layout. */
   readonly fixedUsdPer1000: number;
@@ -73,6 +75,7 @@ export function calibrate(
   measured: readonly { readonly configuration: Configuration; readonly block: Block }[],
 ): Calibration {
   const ratios: Record<string, Record<PredictedMetric, number[]>> = {};
+  const firsts: Record<string, number[]> = {};
   const cpu: number[] = [];
   const cost: { residual: number; measured: number }[] = [];
   for (const { configuration, block } of measured) {
@@ -86,6 +89,10 @@ export function calibrate(
       ratios[name].p50Ms.push(result.latencyMs.p50 / predicted.p50Ms.point);
       ratios[name].p95Ms.push(result.latencyMs.p95 / predicted.p95Ms.point);
       ratios[name].meanMs.push(result.latencyMs.mean / predicted.meanMs.point);
+      if (result.firstChunkMs && predicted.firstTokenMs) {
+        firsts[name] ??= [];
+        firsts[name].push(result.firstChunkMs.mean / predicted.firstTokenMs.meanMs.point);
+      }
     }
     const units = new Set(configuration.units.map((unit) => unit.id));
     const cpuSeconds = block.usage.filter((usage) => units.has(usage.id)).reduce((sum, usage) => sum + usage.cpuSeconds, 0);
@@ -101,7 +108,12 @@ export function calibrate(
     classes: Object.fromEntries(
       Object.entries(ratios).map(([name, metrics]) => [
         name,
-        { p50Ms: fitLogFactor(metrics.p50Ms), p95Ms: fitLogFactor(metrics.p95Ms), meanMs: fitLogFactor(metrics.meanMs) },
+        {
+          p50Ms: fitLogFactor(metrics.p50Ms),
+          p95Ms: fitLogFactor(metrics.p95Ms),
+          meanMs: fitLogFactor(metrics.meanMs),
+          ...(firsts[name] ? { firstToken: fitLogFactor(firsts[name]) } : {}),
+        },
       ]),
     ),
     cpu: fitLogFactor(cpu),
@@ -123,3 +135,7 @@ export function calibrated(value: number, factor: LogFactor, samplingSd = 0): Es
 
 export const latencyFactor = (calibration: Calibration, requestClass: string, metric: PredictedMetric): LogFactor =>
   calibration.classes[requestClass]?.[metric] ?? calibration.latency;
+
+/** Of the time to the first token; where it was never measured its error is taken for that of the latency. */
+export const firstTokenFactor = (calibration: Calibration, requestClass: string): LogFactor =>
+  calibration.classes[requestClass]?.firstToken ?? latencyFactor(calibration, requestClass, 'meanMs');

@@ -53,11 +53,19 @@ export interface CompiledProfile {
   readonly callTokensIn: Int32Array;
   readonly callTokensCached: Int32Array;
   readonly callTokensOut: Int32Array;
+  /** Growing prefixes of a model call's prompt, where the traces say them. */
+  readonly callPrefix: readonly (ModelCallPrefix | undefined)[];
+  /** Component that makes the call. */
+  readonly callCaller: Int32Array;
   /** Visits of skeleton s: `skeletonVisit[s]` (its root) up to, not including, `skeletonVisit[s + 1]`. */
   readonly skeletonVisit: Int32Array;
   readonly skeletonClass: Int32Array;
   readonly skeletonMeasuredMs: Float64Array;
+  /** The model call whose tokens a streamed answer begins with, or -1 where none is known. */
+  readonly skeletonSpeaker: Int32Array;
 }
+
+export type ModelCallPrefix = NonNullable<Extract<SkeletonCall, { kind: 'model' }>['prefix']>;
 
 /** Flattens the skeletons; edges are the workflow's, with any traced pair it does not know added. */
 export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Workflow): CompiledProfile {
@@ -90,6 +98,9 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
     responseKb: number;
     modelMs: number;
     tokens: readonly [tokensIn: number, cached: number, out: number];
+    caller: number;
+    streams?: boolean;
+    prefix?: ModelCallPrefix;
   }[] = [];
   const skeletonVisit: number[] = [];
 
@@ -146,6 +157,8 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
             responseKb: 0,
             modelMs: Math.max(0, call.measuredMs),
             tokens: [call.tokensIn, call.tokensCached, call.tokensOut],
+            caller: visits[id] as number,
+            ...(call.prefix === undefined ? {} : { prefix: call.prefix }),
           });
           continue;
         }
@@ -159,6 +172,8 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
           responseKb: blocking ? call.responseBytes / 1024 : 0,
           modelMs: 0,
           tokens: [0, 0, 0] as const,
+          caller: visits[id] as number,
+          streams: call.pattern === 'stream',
         };
         below.push({ call: calls.push(row) - 1, visit: call.visit });
       }
@@ -205,10 +220,28 @@ export function compileProfile(profile: Pick<Profile, 'skeletons'>, workflow: Wo
     callTokensIn: Int32Array.from(calls, (call) => call.tokens[0]),
     callTokensCached: Int32Array.from(calls, (call) => call.tokens[1]),
     callTokensOut: Int32Array.from(calls, (call) => call.tokens[2]),
+    callPrefix: calls.map((call) => call.prefix),
+    callCaller: Int32Array.from(calls, (call) => call.caller),
     skeletonVisit: Int32Array.from(skeletonVisit),
     skeletonClass: Int32Array.from(profile.skeletons, (skeleton) => classes.indexOf(skeleton.requestClass)),
     skeletonMeasuredMs: Float64Array.from(profile.skeletons, (skeleton) => skeleton.measuredMs),
+    skeletonSpeaker: Int32Array.from(skeletonVisit.slice(0, -1), speaker),
   };
+
+  /**
+   * An agent that streams passes on the tokens of its last model call, or those of the last agent it asked for a stream:
+   * what came before was thinking, tools and calls of others.
+   */
+  function speaker(visit: number): number {
+    for (let phase = (visitPhase[visit + 1] as number) - 1; phase >= (visitPhase[visit] as number); phase--) {
+      for (let call = (phaseCall[phase + 1] as number) - 1; call >= (phaseCall[phase] as number); call--) {
+        const row = calls[call];
+        if (row !== undefined && row.model >= 0) return call;
+        if (row?.streams) return speaker(row.visit);
+      }
+    }
+    return -1;
+  }
 }
 
 function distinctClasses(skeletons: readonly RequestSkeleton[], into: string[]): readonly string[] {

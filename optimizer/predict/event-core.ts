@@ -2,6 +2,7 @@ import type { ArrivalPlan } from './arrival-plan.ts';
 import type { CompiledProfile } from './compiled-profile.ts';
 import { createEventHeap } from './event-heap.ts';
 import { type HopParts, type NumericLayout, splitHop } from './layout.ts';
+import type { LivePools } from './model-serving.ts';
 
 /** Work made faster or slower, for "what if" questions; 1 where absent. By index of component, edge, model. */
 export interface WorkScale {
@@ -18,6 +19,8 @@ export interface EventCoreInput {
   /** CPU of taking a request in, at the entry's process. */
   readonly ingressCpuMs: number;
   readonly seed: number;
+  /** Per row of a call: what it takes before its first token; default: all of it. */
+  readonly measuredFirstMs?: Float64Array;
 }
 
 export interface ModelCall {
@@ -25,6 +28,8 @@ export interface ModelCall {
   readonly slot: number;
   /** Row of the call in the compiled profile. */
   readonly call: number;
+  /** Number of the request that makes it. */
+  readonly request: number;
   readonly atMs: number;
 }
 
@@ -34,6 +39,8 @@ export interface EventRun {
   readonly requests: number;
   /** Per request: latency in ms; requests cut off at the end count up to there. */
   readonly latencyMs: Float64Array;
+  /** Per request: until the first token of the model call that gives the answer; its latency where there is none. */
+  readonly firstTokenMs: Float64Array;
   readonly skeleton: Int32Array;
   readonly startMs: Float64Array;
   /** When the run ended. */
@@ -77,10 +84,9 @@ const sessionSends = 12;
  *
  * Memory is pooled in typed arrays: one row ("frame") per turn or model call in flight.
  */
-export function createEventCore(
-  input: EventCoreInput,
-): (layout: NumericLayout, scale?: WorkScale, modelMs?: ReadonlyMap<number, number>) => EventRun {
+export function createEventCore(input: EventCoreInput): (layout: NumericLayout, scale?: WorkScale, live?: LivePools) => EventRun {
   const { compiled: c, arrivals, hostCores, ingressCpuMs, seed } = input;
+  const measuredFirstMs = input.measuredFirstMs ?? c.callModelMs;
   const componentCount = c.components.length;
   const open = arrivals.timesMs.length;
   const closedRoom = arrivals.closed.reduce((sum, loop) => sum + 8 * loop.order.length + loop.clients, 0);
@@ -89,6 +95,7 @@ export function createEventCore(
   const room = open + closedRoom + sessionTurns;
   const latencyMs = new Float64Array(room);
   const skeletonOf = new Int32Array(room);
+  const firstTokenMs = new Float64Array(room);
   const startMs = new Float64Array(room);
   /** Frames alive per request, for completion when all is quiet. */
   const alive = new Int32Array(room);
@@ -150,7 +157,7 @@ export function createEventCore(
     });
   }
 
-  return (layout, scale = {}, modelMs = undefined) => {
+  return (layout, scale = {}, live = undefined) => {
     // Processes: replicas of unit u are firstProcess[u] … firstProcess[u] + replicas[u] - 1.
     const unitCount = layout.unitIds.length;
     const firstProcess = new Int32Array(unitCount + 1);
@@ -182,6 +189,8 @@ export function createEventCore(
     let requests = 0;
     let events = 0;
     let finished = 0;
+    /** When the first of the live pools has something to say. */
+    let poolsAt = Number.POSITIVE_INFINITY;
     timers.clear();
     loops.clear();
     free = -1;
@@ -274,6 +283,7 @@ export function createEventCore(
       startMs[request] = now;
       skeletonOf[request] = skeleton;
       latencyMs[request] = -1;
+      firstTokenMs[request] = -1;
       alive[request] = 0;
       clientOf[request] = client;
       const firstCall = c.phaseCall[c.visitPhase[c.skeletonVisit[skeleton] as number] as number] as number;
@@ -394,14 +404,40 @@ export function createEventCore(
       phaseOf[frame] = (phaseOf[frame] as number) + 1;
       startPhase(frame);
     };
+    /** Notes when a request's answer begins, if this call is the one that gives it. */
+    const speaks = (request: number, call: number, inMs: number): void => {
+      if (c.skeletonSpeaker[skeletonOf[request] as number] === call) firstTokenMs[request] = now + inMs - (startMs[request] as number);
+    };
+    const firstFromPool = (frame: number): void => {
+      const call = callOf[frame] as number;
+      speaks(requestOf[frame] as number, call, extraOf(call));
+    };
+    const extraOf = (call: number): number => live?.pools[live.poolOfCall[call] as number]?.extraMs ?? 0;
+    const doneInPool = (frame: number): void => {
+      const call = callOf[frame] as number;
+      after(frame, modelDone, extraOf(call));
+    };
+    const advancePools = (): void => {
+      poolsAt = Number.POSITIVE_INFINITY;
+      for (const pool of live?.pools ?? []) {
+        if (pool.nextAtMs() <= now) pool.advanceTo(now, firstFromPool, doneInPool);
+        poolsAt = Math.min(poolsAt, pool.nextAtMs());
+      }
+    };
     const startCall = (parent: number, call: number): void => {
       const request = requestOf[parent] as number;
       const model = c.callModel[call] as number;
       if (model >= 0) {
         const frame = newFrame(-1, call, parent, request);
-        const slot = (callBase[request] as number) + call;
-        modelCalls.push({ slot, call, atMs: now });
-        after(frame, modelDone, (modelMs?.get(slot) ?? (c.callModelMs[call] as number)) * (scale.models?.[model] ?? 1));
+        modelCalls.push({ slot: (callBase[request] as number) + call, call, request, atMs: now });
+        const pool = live?.pools[live.poolOfCall[call] as number];
+        if (pool?.submit(frame, call, request, now)) {
+          poolsAt = Math.min(poolsAt, pool.nextAtMs());
+          return;
+        }
+        const factor = scale.models?.[model] ?? 1;
+        speaks(request, call, (measuredFirstMs[call] as number) * factor);
+        after(frame, modelDone, (c.callModelMs[call] as number) * factor);
         return;
       }
       const edge = c.callEdge[call] as number;
@@ -564,13 +600,14 @@ export function createEventCore(
       const cpuAt = running > 0 ? now + Math.max(0, loops.topKey() - virtual) / rate : Number.POSITIVE_INFINITY;
       const timerAt = timers.topKey();
       const arrivalAt = arrived < open ? (arrivals.timesMs[arrived] as number) : Number.POSITIVE_INFINITY;
-      const next = Math.min(cpuAt, timerAt, arrivalAt);
+      const next = Math.min(cpuAt, timerAt, arrivalAt, poolsAt);
       if (!(next < cutOffMs)) break;
       if (cpuAt === next) virtual = loops.topKey();
       else virtual += (next - now) * rate;
       now = next;
       events++;
       if (cpuAt === next) step(endJob());
+      else if (poolsAt === next) advancePools();
       else if (timerAt === next) step(timers.pop());
       else {
         startRequest(arrivals.skeletons[arrived] as number, -1);
@@ -579,9 +616,12 @@ export function createEventCore(
     }
     for (let request = 0; request < requests; request++)
       if ((latencyMs[request] as number) < 0) latencyMs[request] = now - (startMs[request] as number);
+    for (let request = 0; request < requests; request++)
+      if ((firstTokenMs[request] as number) < 0) firstTokenMs[request] = latencyMs[request] as number;
     return {
       requests,
       latencyMs,
+      firstTokenMs,
       skeleton: skeletonOf,
       startMs,
       endMs: now,

@@ -1,7 +1,7 @@
 import type { Configuration, Profile, ProtocolPrice, Resources, ServingConfiguration, Workflow } from '../../compiler/contracts/index.ts';
-import type { EngineSetup } from '../../runtime/llm/engine/options.ts';
 import type { PricesConfig } from '../../scenarios/schema.ts';
 import type { Calibration } from './calibrate.ts';
+import type { PoolSetup } from './engine-pool.ts';
 import type { HopPrice } from './pricing.ts';
 import type { Workload } from './workload.ts';
 
@@ -20,14 +20,20 @@ export interface PredictorInput {
   readonly requests?: number;
   readonly calibration?: Calibration;
   /**
-   * For models we serve: the serving settings the profile was measured under, and the engine behind given ones (null
-   * where it is not known). Only configurations that serve otherwise are run through the engine; the rest keep their
-   * measured model latencies.
+   * For models we serve: the serving the profile was measured under, and the engines behind given settings (null where they
+   * are not known). Only pools that serve other calls or otherwise are run through an engine; the rest keep their measured
+   * latencies.
    */
-  readonly engines?: {
-    readonly reference: Configuration['serving'];
-    readonly engineOf: (model: string, serving: ServingConfiguration) => Pick<EngineSetup, 'args' | 'stepTime'> | null;
-  };
+  readonly engines?: Engines;
+  /** Classes whose first token is to be predicted: of those that stream, where a limit or the objective is on it. */
+  readonly firstTokens?: readonly string[];
   /** The process in front when the entry's unit has several replicas: what it is billed for and what passing it costs. */
   readonly gateway?: { readonly resources: Resources; readonly hop: HopPrice };
+}
+
+export interface Engines {
+  readonly reference: Pick<Configuration, 'serving' | 'modelChoice'>;
+  readonly setupOf: (model: string, serving: ServingConfiguration) => PoolSetup | null;
+  /** Most model calls a pool is judged by when it is ranked; default 3000. Fewer for many pools. */
+  readonly calls?: number;
 }

@@ -37,15 +37,19 @@ export const replicaUsdPerHour = (resources: Resources, pricing: PricesConfig): 
   resources.vcpu * pricing.vcpuHourUsd + (resources.memoryMb / 1024) * pricing.memoryGbHourUsd;
 
 /** USD per hour for what a configuration allocates: unit replicas, and GPUs where serving options name a priced `gpu`. */
-export function allocatedUsdPerHour(configuration: Configuration, pricing: PricesConfig): number {
+export function allocatedUsdPerHour(configuration: Pick<Configuration, 'units' | 'serving'>, pricing: PricesConfig): number {
   let usd = 0;
   for (const unit of configuration.units) usd += unit.replicas * replicaUsdPerHour(unit.resources, pricing);
   for (const { options, replicas } of Object.values(configuration.serving)) usd += poolUsdPerHour(options, replicas, pricing.gpuHourUsd);
   return usd;
 }
 
-/** USD for the tokens of a mean request of each class, from the traced model calls. Tokens do not depend on the layout. */
-export function tokenUsdPerRequest(profile: Profile, pricing: PricesConfig): { readonly [requestClass: string]: number } {
+/** USD for the tokens of a mean request of each class, from the traced model calls at the price of the model that answers. Tokens do not depend on the layout. */
+export function tokenUsdPerRequest(
+  profile: Profile,
+  pricing: PricesConfig,
+  modelChoice: Configuration['modelChoice'] = {},
+): { readonly [requestClass: string]: number } {
   const sums: Record<string, { usd: number; n: number }> = {};
   for (const skeleton of profile.skeletons) {
     sums[skeleton.requestClass] ??= { usd: 0, n: 0 };
@@ -59,7 +63,7 @@ export function tokenUsdPerRequest(profile: Profile, pricing: PricesConfig): { r
           stack.push(call.visit);
           continue;
         }
-        const price = pricing.models[call.model];
+        const price = pricing.models[modelChoice[visit.component]?.[call.model] ?? call.model];
         if (!price) continue;
         const cached = Math.min(call.tokensCached, call.tokensIn);
         sum.usd +=

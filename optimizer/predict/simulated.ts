@@ -1,13 +1,13 @@
-import { type Configuration, configurationId, deriveSeed, type Estimate, type Prediction } from '../../compiler/contracts/index.ts';
-import { type AnalyticParts, analyticParts, costEstimate, entryReplicas, gatewayUsdPerHour, type Predict, usdPer1000 } from './analytic.ts';
+import { type ClassPrediction, type Configuration, configurationId, deriveSeed, type Prediction } from '../../compiler/contracts/index.ts';
+import { type AnalyticParts, analyticParts, costEstimate, entryReplicas, hourlyUsd, type Predict, usdPer1000 } from './analytic.ts';
 import { planArrivals } from './arrival-plan.ts';
 import { bootstrapLatency } from './bootstrap.ts';
-import { calibrated, latencyFactor } from './calibrate.ts';
+import { calibrated, firstTokenFactor, latencyFactor } from './calibrate.ts';
+import { isSaturated } from './engine-pool.ts';
 import { createEventCore, type EventRun, type WorkScale } from './event-core.ts';
 import type { PredictorInput } from './input.ts';
 import { hopCpuMs, hopLatencyMs } from './layout.ts';
-import { servedLatencies } from './model-serving.ts';
-import { allocatedUsdPerHour } from './pricing.ts';
+import type { LivePools } from './model-serving.ts';
 
 /** Work multiplied by a factor (0.5 is twice as fast), by component, `from->to` or model name. */
 export interface WhatIf {
@@ -52,6 +52,7 @@ export function createSimulator(input: PredictorInput): Simulator {
     hostCores: input.hostCores,
     ingressCpuMs: input.profile.overheadCpuMsPerRequest,
     seed: deriveSeed(input.seed, 'balance'),
+    measuredFirstMs: parts.serving.measuredFirstMs,
   });
   const openOnly = arrivals.closed.length === 0 && arrivals.sessions.length === 0;
 
@@ -59,14 +60,13 @@ export function createSimulator(input: PredictorInput): Simulator {
     run(configuration, whatIf = {}) {
       const layout = parts.layoutOf(configuration);
       const scale = scaleOf(parts, whatIf);
-      let run = core(layout, scale);
-      const served = servedLatencies(input, compiled, configuration, run.modelCalls);
-      if (served) run = core(layout, scale, served);
+      const live = parts.serving.live(configuration, arrivals.horizonMs, (model) => whatIf.models?.[model] ?? 1);
+      const run = core(layout, scale, live);
       const gatewayHop = input.gateway && entryReplicas(input, configuration) > 1 ? input.gateway.hop : null;
       const gatewayMs = gatewayHop ? hopLatencyMs(gatewayHop, 0, false) : 0;
       const gatewayCpuMs = gatewayHop ? hopCpuMs(gatewayHop, 0, false) : 0;
 
-      const classes: Record<string, { p50Ms: Estimate; p95Ms: Estimate; meanMs: Estimate }> = {};
+      const classes: Record<string, ClassPrediction> = {};
       const perSecond: number[] = [];
       const spanMs = openOnly ? arrivals.horizonMs : run.endMs;
       compiled.classes.forEach((name, id) => {
@@ -77,10 +77,18 @@ export function createSimulator(input: PredictorInput): Simulator {
         const estimate = (metric: 'p50Ms' | 'p95Ms' | 'meanMs') =>
           calibrated(statistics[metric] + gatewayMs, latencyFactor(calibration, name, metric), statistics.spread[metric]);
         classes[name] = { p50Ms: estimate('p50Ms'), p95Ms: estimate('p95Ms'), meanMs: estimate('meanMs') };
+        if (!parts.firstTokens.includes(name)) return;
+        const first = bootstrapLatency(picked.firstTokenMs, picked.skeleton, deriveSeed(input.seed, 'bootstrap', name));
+        const factor = firstTokenFactor(calibration, name);
+        const firstOf = (metric: 'p50Ms' | 'p95Ms' | 'meanMs') => calibrated(first[metric] + gatewayMs, factor, first.spread[metric]);
+        classes[name] = {
+          ...classes[name],
+          firstTokenMs: { p50Ms: firstOf('p50Ms'), p95Ms: firstOf('p95Ms'), meanMs: firstOf('meanMs') },
+        };
       });
 
       // Rates as offered where they are known: a finite sample of arrivals is off by a few percent.
-      const offered = parts.model.evaluate(layout, 'full');
+      const offered = parts.model.evaluate(layout, 'full', parts.serving.served(configuration));
       const rates = openOnly ? [...offered.ratePerSecond] : perSecond;
       const totalRate = rates.reduce((sum, rate) => sum + rate, 0);
       const correction = openOnly ? totalRate / Math.max(1e-9, (run.requests * 1000) / Math.max(1, spanMs)) : 1;
@@ -93,8 +101,10 @@ export function createSimulator(input: PredictorInput): Simulator {
       });
       const hostUtilization = (busyMs * correction) / Math.max(1, spanMs) / input.hostCores;
       const overloaded = openOnly && (hostUtilization >= 1 || Object.values(utilization).some((share) => share >= 1));
-      const tokens = parts.tokenUsd.reduce((sum, usd, id) => sum + usd * (rates[id] ?? 0), 0);
-      const usdPerHour = allocatedUsdPerHour(configuration, input.pricing) + gatewayUsdPerHour(input, configuration);
+      const tokens = parts.tokenUsdOf(configuration).reduce((sum, usd, id) => sum + usd * (rates[id] ?? 0), 0);
+      const usdPerHour = hourlyUsd(input, configuration);
+      const pools = live && poolPredictions(live, openOnly);
+      const saturated = Object.values(pools ?? {}).some((pool) => pool.saturated);
       const n = Math.max(1, run.requests);
       return {
         prediction: {
@@ -103,9 +113,10 @@ export function createSimulator(input: PredictorInput): Simulator {
           classes,
           utilization,
           // Requests that never end mean a queue that grows without bound, of the loop or of slots.
-          feasible: !overloaded && run.cutOff <= 0.01 * n,
+          feasible: !overloaded && !saturated && run.cutOff <= 0.01 * n,
           usdPer1000Requests: costEstimate(usdPer1000(usdPerHour, tokens, totalRate), calibration),
           cpuMsPerRequest: calibrated(busyMs / n + gatewayCpuMs, calibration.cpu),
+          ...(pools ? { pools } : {}),
         },
         loopWaitMsPerRequest: Object.fromEntries(layout.unitIds.map((id, unit) => [id, (run.loopWaitMs[unit] as number) / n])),
         slotWaitMsPerRequest: Object.fromEntries(compiled.components.map((name, i) => [name, (run.slotWaitMs[i] as number) / n])),
@@ -122,11 +133,22 @@ export function createSimulatedPredictor(input: PredictorInput): Predict {
   return (configuration) => simulator.run(configuration).prediction;
 }
 
+/** In a closed loop clients wait for their answers, so nothing piles up; what cannot run at all still cannot. */
+function poolPredictions({ pools }: LivePools, openOnly: boolean): Prediction['pools'] {
+  return Object.fromEntries(
+    pools.map(({ id, setup, facts }) => {
+      const { queuedMs, refused, ...rest } = facts();
+      const saturated = refused > 0 || (openOnly && isSaturated({ queuedMs, refused, ...rest }));
+      return [id, { queuedMs, saturated, profile: setup.profile, evidence: setup.evidence }];
+    }),
+  );
+}
+
 function requestsOf(
   run: EventRun,
   classOf: Int32Array,
   id: number,
-): { readonly latencyMs: Float64Array; readonly skeleton: Int32Array; readonly all: number } {
+): { readonly latencyMs: Float64Array; readonly firstTokenMs: Float64Array; readonly skeleton: Int32Array; readonly all: number } {
   const members: number[] = [];
   for (let request = 0; request < run.requests; request++) {
     if (classOf[run.skeleton[request] as number] === id) members.push(request);
@@ -134,6 +156,7 @@ function requestsOf(
   const counted = members.slice(Math.floor(members.length * warmupShare));
   return {
     latencyMs: Float64Array.from(counted, (request) => run.latencyMs[request] as number),
+    firstTokenMs: Float64Array.from(counted, (request) => run.firstTokenMs[request] as number),
     skeleton: Int32Array.from(counted, (request) => run.skeleton[request] as number),
     all: members.length,
   };

@@ -18,6 +18,8 @@ export interface DecideInput {
   readonly labelOf: (configurationId: string) => string;
   /** The layout in words: `everything in one process`. */
   readonly describe: (configurationId: string) => string;
+  /** What a layout changes in how the models are served, as a sentence; undefined where nothing. */
+  readonly serving?: (configurationId: string) => string | undefined;
   /** What ended the study early; absent when nothing did. */
   readonly capped?: string;
 }
@@ -48,7 +50,10 @@ export function decide(input: DecideInput): Decision {
   if (choice === null || confirmation === null) return withoutConfirmation(input);
   const { challenger } = confirmation;
   const name = input.labelOf(choice.configurationId);
-  const wins = (sentence: string): Decision => ({ winner: choice.configurationId, kind: 'better', sentence });
+  const wins = (found: string): Decision => {
+    const serving = input.serving?.(choice.configurationId);
+    return { winner: choice.configurationId, kind: 'better', sentence: serving === undefined ? found : `${found} ${serving}` };
+  };
   const keeps = (why: string): Decision => ({ winner: baselineId, kind: 'keep-baseline', sentence: `Keep the baseline: ${why}.` });
   const open = (why: string): Decision => ({
     winner: baselineId,

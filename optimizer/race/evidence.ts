@@ -21,13 +21,15 @@ export interface Goal {
   readonly metrics: readonly MetricKey[];
   readonly slo: ScenarioConfig['objective']['slo'];
   readonly margin: number;
+  /** Share of right answers a layout must show; losing some is then no loss as long as it holds. */
+  readonly rightAnswers?: number;
 }
 
 /** Below this many pairs there is no verdict, whatever the plan. */
 export const minimumPairs = 3;
 const errorLevel = 0.05;
 
-export function goalOf(config: Pick<ScenarioConfig, 'objective' | 'workload'>): Goal {
+export function goalOf(config: Pick<ScenarioConfig, 'objective' | 'workload'> & Partial<Pick<ScenarioConfig, 'search'>>): Goal {
   const classes = Object.keys(config.workload.classes);
   const keys = (metric: string): readonly MetricKey[] => {
     const { name, perClass } = metricTraits(metric);
@@ -36,12 +38,14 @@ export function goalOf(config: Pick<ScenarioConfig, 'objective' | 'workload'>): 
   const objective = config.objective.minimize.flatMap(keys);
   const always = ['latency.p50', 'latency.p95', 'cost', 'cpu'].flatMap(keys);
   const metrics = [...objective, ...always, { metric: 'completion' }];
+  const rightAnswers = config.search?.quality.rightAnswers;
   return {
     objective,
     ranking: keys(config.objective.minimize[0] ?? 'cost'),
     metrics: metrics.filter((key, index) => metrics.findIndex((other) => isSame(other, key)) === index),
-    slo: config.objective.slo,
+    slo: rightAnswers === undefined ? config.objective.slo : [...config.objective.slo, { metric: 'completion', min: rightAnswers }],
     margin: config.objective.margin,
+    ...(rightAnswers === undefined ? {} : { rightAnswers }),
   };
 }
 
@@ -128,13 +132,14 @@ export function standingOf(configurationId: string, blocks: readonly Block[], co
 
 /**
  * One verdict over all objectives: better when one is better and none can be worse by more than the margin. Losing
- * answers is never an improvement, so a worse completion takes the gain back.
+ * answers is never an improvement, so a worse completion takes the gain back, unless the scenario says how many must be right.
  */
 export function objectiveVerdict(comparisons: readonly Comparison[], goal: Goal): VerdictKind {
   const found = goal.objective.map((key) => comparisons.find((comparison) => isSame(comparison, key)));
   const kinds = found.map((comparison) => comparison?.verdict ?? 'inconclusive');
   const harmless = found.every((comparison) => comparison !== undefined && !mayBeWorse(comparison, goal.margin));
-  const completion = comparisons.find((comparison) => isSame(comparison, { metric: 'completion' }))?.verdict;
+  const completion =
+    goal.rightAnswers === undefined ? comparisons.find((comparison) => isSame(comparison, { metric: 'completion' }))?.verdict : undefined;
   const better = kinds.includes('better');
   const worse = kinds.includes('worse') || completion === 'worse';
   if (better && !worse) return harmless ? 'better' : 'inconclusive';

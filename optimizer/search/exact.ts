@@ -30,7 +30,7 @@ export default defineSearchStrategy({
  */
 export const exact: SearchStrategy = {
   search(input) {
-    const { space, bound, objective, evaluate, signal } = input;
+    const { space, bound, objective, evaluate, signal, ceiling = Number.POSITIVE_INFINITY } = input;
     const best = createBestList(input.count);
     const budget = input.maxEvaluations ?? defaultBudget;
     const prepared = itemsOf(space);
@@ -46,7 +46,7 @@ export const exact: SearchStrategy = {
       steps++;
       return bound ? bound.lower(groups, replicas) : Number.NEGATIVE_INFINITY;
     };
-    const hopeless = (value: number) => value === Number.POSITIVE_INFINITY || value > best.threshold() * (1 + cutMargin);
+    const hopeless = (value: number) => value === Number.POSITIVE_INFINITY || value > Math.min(ceiling, best.threshold()) * (1 + cutMargin);
     const leaveOpen = (value: number) => {
       complete = false;
       lowestOpen = Math.min(lowestOpen, value);

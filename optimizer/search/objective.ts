@@ -1,4 +1,4 @@
-import type { Prediction } from '../../compiler/contracts/index.ts';
+import type { ClassPrediction, Prediction } from '../../compiler/contracts/index.ts';
 import type { ScenarioConfig } from '../../scenarios/schema.ts';
 
 export type ObjectiveConfig = ScenarioConfig['objective'];
@@ -9,7 +9,7 @@ const p90Share = 1.2816 / 1.6449;
 
 /**
  * Value of one metric of a prediction, smaller is better; null for what no predictor says (error rate, completion,
- * first token, gap, throughput, and elapsed time, which is latency and people's own). `cost` is USD per 1000 requests, `cpu` CPU-seconds per request, latencies are ms. Over several classes a latency is
+ * gap, throughput; the first token of classes that do not stream; and elapsed time, which is latency and people's own). `cost` is USD per 1000 requests, `cpu` CPU-seconds per request, latencies are ms. Over several classes a latency is
  * the geometric mean, so that a slow class does not drown a fast one.
  *
  * p90 is read off the line through p50 and p95 on a normal quantile scale. p99 is taken as p95: the predictors see too few
@@ -20,12 +20,12 @@ export function metricOf(prediction: Prediction, metric: string, requestClass?: 
   if (metric === 'cost') return prediction.usdPer1000Requests[end];
   if (metric === 'cpu') return prediction.cpuMsPerRequest[end] / 1000;
   const [family, statistic] = metric.split('.');
-  if (family !== 'latency' || statistic === undefined) return null;
+  if ((family !== 'latency' && family !== 'firstToken') || statistic === undefined) return null;
   const names = requestClass === undefined ? Object.keys(prediction.classes) : [requestClass];
   let logs = 0;
   let n = 0;
   for (const name of names) {
-    const value = latencyOf(prediction, name, statistic, end);
+    const value = timeOf(family === 'latency' ? prediction.classes[name] : prediction.classes[name]?.firstTokenMs, statistic, end);
     if (value === null) continue;
     logs += Math.log(Math.max(1e-9, value));
     n++;
@@ -33,8 +33,7 @@ export function metricOf(prediction: Prediction, metric: string, requestClass?: 
   return n > 0 ? Math.exp(logs / n) : null;
 }
 
-function latencyOf(prediction: Prediction, requestClass: string, statistic: string, end: End): number | null {
-  const predicted = prediction.classes[requestClass];
+function timeOf(predicted: Pick<ClassPrediction, 'p50Ms' | 'p95Ms' | 'meanMs'> | undefined, statistic: string, end: End): number | null {
   if (!predicted) return null;
   if (statistic === 'mean') return predicted.meanMs[end];
   const [p50, p95] = [predicted.p50Ms[end], predicted.p95Ms[end]];
@@ -43,14 +42,14 @@ function latencyOf(prediction: Prediction, requestClass: string, statistic: stri
   return p95;
 }
 
-/** Limits of the scenario that a prediction breaks even at its optimistic end. */
-export function brokenLimits(prediction: Prediction, objective: Pick<ObjectiveConfig, 'slo'>): readonly string[] {
+/** Limits of the scenario that a prediction breaks even at its optimistic end, or at another one. */
+export function brokenLimits(prediction: Prediction, objective: Pick<ObjectiveConfig, 'slo'>, end: End = 'low'): readonly string[] {
   const broken: string[] = [];
   for (const limit of objective.slo) {
     const classes = limit.class === undefined ? Object.keys(prediction.classes) : [limit.class];
     for (const name of classes) {
-      const low = metricOf(prediction, limit.metric, name, 'low');
-      if (low !== null && limit.max !== undefined && low > limit.max) broken.push(`${limit.metric} of ${name}`);
+      const value = metricOf(prediction, limit.metric, name, end);
+      if (value !== null && limit.max !== undefined && value > limit.max) broken.push(`${limit.metric} of ${name}`);
     }
   }
   return broken;

@@ -124,7 +124,7 @@ function randomPick(choices: Choices, rng: Random): Pick {
     replicas: choices.replicas.map((range) => range.min + rng.integer(range.max - range.min + 1)),
     resources: choices.resources.map((list) => rng.integer(list.length)),
     channels: choices.channels.map((channel) => rng.integer(channel.options.length)),
-    serving: choices.serving.map((model) => rng.integer(model.options.length)),
+    serving: rng.integer(choices.serving.length),
   };
 }
 
@@ -155,9 +155,8 @@ function move(space: Space, prepared: Items, point: Point, rng: Random): Point |
   choices.channels.forEach((channel, i) => {
     if (channel.options.length > 1) settings.push(() => ({ ...pick, channels: changed(pick.channels, i, channel.options.length) }));
   });
-  choices.serving.forEach((model, i) => {
-    if (model.options.length > 1) settings.push(() => ({ ...pick, serving: changed(pick.serving, i, model.options.length) }));
-  });
+  const plans = choices.serving.length;
+  if (plans > 1) settings.push(() => ({ ...pick, serving: changed([pick.serving], 0, plans)[0] ?? 0 }));
   const setting = settings[rng.integer(settings.length)];
   return setting ? { ...point, pick: setting() } : null;
 }

@@ -6,10 +6,13 @@ import {
   type ScoredConfiguration,
   type SearchCertificate,
 } from '../../compiler/contracts/index.ts';
+import type { ThinnedServing } from '../predict/thin-serving.ts';
+import { servingPlans } from '../space/serving-plans.ts';
+import { spaceSize } from '../space/size.ts';
 import type { Space } from '../space/space.ts';
-import { createBestList } from './best-list.ts';
-import { exact } from './exact.ts';
-import { metricObjective, metricOf, type ObjectiveConfig, tieBreakOf } from './objective.ts';
+import { createBestList, cutMargin } from './best-list.ts';
+import { exact, relativeGap } from './exact.ts';
+import { brokenLimits, metricObjective, metricOf, type ObjectiveConfig, tieBreakOf } from './objective.ts';
 import type { Bound, Evaluate, SearchStrategy } from './strategy.ts';
 
 export interface LayoutSearchInput {
@@ -32,6 +35,8 @@ export interface LayoutSearchInput {
   readonly maxEvaluations?: number;
   /** Layouts never proposed again, e.g. the baseline; by configuration id. */
   readonly exclude?: ReadonlySet<string>;
+  /** What became of ways to serve the models before the search, and whether leaving them out was exact (see `thinServing`). */
+  readonly serving?: Pick<ThinnedServing, 'facts' | 'exact'>;
 }
 
 export interface LayoutSearchResult {
@@ -50,6 +55,10 @@ const defaultBand = 0.1;
 const frontSteps = 8;
 /** Predictions that agree this closely in every metric cannot be told apart by measuring. */
 const sameWithin = 0.005;
+/** Layouts kept of one way to serve the models, where there are several ways. */
+const perPlan = 16;
+/** Layouts evaluated over all ways to serve the models, after which the rest is left open. */
+const planBudget = 200_000;
 
 /**
  * Two tiers: the exact search ranks the whole space with the analytic predictor, then the best 64, and more of those
@@ -65,23 +74,84 @@ export function searchLayouts(input: LayoutSearchInput): LayoutSearchResult {
   const certificates: SearchCertificate[] = [];
   const pool = new Map<string, Configuration>();
 
+  const plans = servingPlans(input.space);
+  const allowance = input.band ?? defaultBand;
+  const counts = { cut: 0, searched: plans.length > 1 ? 0 : plans.length };
+  const common = {
+    evaluate: input.analytic,
+    tieBreak: (prediction: Prediction) => tieBreakOf(prediction, objective),
+    seed: input.seed,
+    signal: input.signal,
+    ...(input.maxEvaluations === undefined ? {} : { maxEvaluations: input.maxEvaluations }),
+  };
   const searchFor = (value: (prediction: Prediction) => number): readonly ScoredConfiguration[] => {
+    const bound = input.boundFor?.(value, input.space);
+    if (plans.length > 1) return searchPlans(value, bound);
     const { best, certificate } = strategy.search({
+      ...common,
       space: input.space,
-      evaluate: input.analytic,
-      ...(input.boundFor ? { bound: input.boundFor(value, input.space) } : {}),
+      ...(bound ? { bound } : {}),
       objective: value,
-      tieBreak: (prediction) => tieBreakOf(prediction, objective),
       count: longestShortlist,
-      seed: input.seed,
-      signal: input.signal,
-      ...(input.maxEvaluations === undefined ? {} : { maxEvaluations: input.maxEvaluations }),
     });
     certificates.push(certificate);
     return best;
   };
+  /**
+   * One search per way to serve the models, the most promising first. A way is skipped when its bound over all layouts is
+   * farther above the best found than the band; the layouts of one way are cut by the same limit. So each way that may be
+   * the best is simulated with a few of its layouts, however many layouts the best one has.
+   */
+  const searchPlans = (value: (prediction: Prediction) => number, bound: Bound | undefined): readonly ScoredConfiguration[] => {
+    const ranked = plans
+      .map((plan, index) => ({ plan, index, lower: bound?.lower([], undefined, plan) ?? Number.NEGATIVE_INFINITY }))
+      .sort((a, b) => (a.lower < b.lower ? -1 : a.lower > b.lower ? 1 : a.index - b.index));
+    const found: (readonly ScoredConfiguration[])[] = [];
+    const own: SearchCertificate[] = [];
+    let ceiling = Number.POSITIVE_INFINITY;
+    let evaluated = 0;
+    let open = Number.POSITIVE_INFINITY;
+    for (const { plan, lower } of ranked) {
+      if (lower === Number.POSITIVE_INFINITY || lower > ceiling * (1 + cutMargin)) {
+        counts.cut++;
+        continue;
+      }
+      if (evaluated >= (input.maxEvaluations ?? planBudget) || input.signal.aborted) {
+        open = Math.min(open, lower);
+        continue;
+      }
+      const { best, certificate } = strategy.search({
+        ...common,
+        space: { ...input.space, servingPlans: [plan] },
+        ...(bound ? { bound: { lower: (groups, replicas) => bound.lower(groups, replicas, plan) } } : {}),
+        objective: value,
+        count: perPlan,
+        ceiling,
+      });
+      evaluated += certificate.evaluated;
+      own.push(certificate);
+      counts.searched++;
+      if (best.length > 0) found.push(best);
+      // What keeps its limits only at the optimistic end may turn out not to: it must not keep dearer ways from being tried.
+      const holding = best.find((scored) => brokenLimits(scored.prediction, objective, 'point').length === 0);
+      ceiling = Math.min(ceiling, (holding?.objective ?? Number.POSITIVE_INFINITY) * (1 + allowance));
+    }
+    const share = Math.max(1, Math.min(perPlan, Math.ceil(shortlistSize / Math.max(1, found.length))));
+    const all = found.flatMap((best) => best.slice(0, share)).sort((a, b) => a.objective - b.objective);
+    const size = spaceSize({ ...input.space });
+    const complete = open === Number.POSITIVE_INFINITY;
+    const weakest = weakestCertificate(own);
+    certificates.push({
+      ...weakest,
+      evaluated,
+      spaceSize: size,
+      pruned: Math.max(0, complete ? size - evaluated : own.reduce((sum, each) => sum + each.pruned, 0)),
+      ...(complete ? {} : { optimalUnder: 'none', gap: Math.max(weakest.gap, relativeGap(all[0]?.objective, open)) }),
+    });
+    return all.slice(0, longestShortlist);
+  };
   const keep = (best: readonly ScoredConfiguration[], most: number) => {
-    const limit = (best[0]?.objective ?? 0) * (1 + (input.band ?? defaultBand));
+    const limit = (best[0]?.objective ?? 0) * (1 + allowance);
     best.forEach((scored, rank) => {
       if (rank < most || scored.objective <= limit) pool.set(scored.prediction.configurationId, scored.configuration);
     });
@@ -119,7 +189,18 @@ export function searchLayouts(input: LayoutSearchInput): LayoutSearchResult {
   }
   const shortlist = ranked.items();
   const proposed = second === undefined ? shortlist : paretoFront(shortlist, objective.minimize);
-  return { best: pickDiverse(proposed, shortlist, count), shortlist, certificate: weakestCertificate(certificates) };
+  return {
+    best: pickDiverse(surestFirst(proposed, objective), shortlist, count),
+    shortlist,
+    certificate: withServing(weakestCertificate(certificates)),
+  };
+
+  function withServing(certificate: SearchCertificate): SearchCertificate {
+    if (!input.serving || input.serving.facts.plans + input.serving.facts.unfit <= 1) return certificate;
+    const { facts, exact: vouches } = input.serving;
+    const serving = { ...facts, ...counts };
+    return vouches ? { ...certificate, serving } : { ...certificate, serving, optimalUnder: 'none', gap: 1 };
+  }
 }
 
 /** Those that no other beats in every metric (and in one strictly), in the given order. */
@@ -142,8 +223,17 @@ function dominates(a: readonly number[], b: readonly number[], earlier: boolean)
 }
 
 /**
+ * The best that keeps every limit at the point of its prediction goes first: those before it keep them at the optimistic
+ * end alone, and a study in which all of them fail would find nothing.
+ */
+function surestFirst(scored: readonly ScoredConfiguration[], objective: ObjectiveConfig): readonly ScoredConfiguration[] {
+  const surest = scored.find(({ prediction }) => brokenLimits(prediction, objective, 'point').length === 0);
+  return surest === undefined || surest === scored[0] ? scored : [surest, ...scored.filter((each) => each !== surest)];
+}
+
+/**
  * The proposals: best first, but a trial is not spent on a twin of one already chosen (the same prediction in every
- * metric), and a new partition goes before another setting of a chosen one.
+ * metric), and a new partition or other pools go before another setting of a chosen one.
  */
 export function pickDiverse(
   preferred: readonly ScoredConfiguration[],
@@ -166,7 +256,8 @@ export function pickDiverse(
   return chosen;
 }
 
-const partitionOf = ({ configuration }: ScoredConfiguration): string => configuration.units.map((unit) => unit.id).join('|');
+const partitionOf = ({ configuration: { units, serving, modelChoice } }: ScoredConfiguration): string =>
+  [units.map((unit) => unit.id).join('|'), Object.keys(serving).join('|'), canonicalJson(modelChoice ?? {})].join(' ');
 
 function twins(a: Prediction, b: Prediction): boolean {
   const close = (x: number, y: number) => Math.abs(x - y) <= sameWithin * Math.max(Math.abs(x), Math.abs(y));

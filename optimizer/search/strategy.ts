@@ -1,5 +1,5 @@
 import type { Configuration, Descriptor, Prediction, ScoredConfiguration, SearchCertificate } from '../../compiler/contracts/index.ts';
-import type { Space } from '../space/space.ts';
+import type { ServingPlan, Space } from '../space/space.ts';
 
 /** Evaluates a configuration under the scenario's load. Pure; the optimizer hands in the predictor it has. */
 export type Evaluate = (configuration: Configuration) => Prediction;
@@ -8,9 +8,10 @@ export type Evaluate = (configuration: Configuration) => Prediction;
 export interface Bound {
   /**
    * Of any configuration that keeps members of one group together and members of different groups apart; components in
-   * no group may join any group or open new ones. With `replicas`, the groups are all units and have these many.
+   * no group may join any group or open new ones. With `replicas`, the groups are all units and have these many. With
+   * `plan`, the models are served like that; without it in any way the space has.
    */
-  lower(groups: readonly (readonly string[])[], replicas?: readonly number[]): number;
+  lower(groups: readonly (readonly string[])[], replicas?: readonly number[], plan?: ServingPlan): number;
 }
 
 export interface SearchInput {
@@ -24,6 +25,8 @@ export interface SearchInput {
   readonly count: number;
   readonly seed: number;
   readonly signal: AbortSignal;
+  /** Nothing above this value is looked for; default: everything is. */
+  readonly ceiling?: number;
   /** Most evaluations; a strategy that stops there says so in its certificate. Default: the strategy's own. */
   readonly maxEvaluations?: number;
 }

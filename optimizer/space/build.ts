@@ -4,10 +4,8 @@ import {
   type ErrorCode,
   edgesOf,
   type LayoutDefaults,
-  type Literal,
   type Problem,
   type Resources,
-  type ServingConfiguration,
   spokenOn,
   type TargetTraits,
   type Workflow,
@@ -15,15 +13,20 @@ import {
 import { didYouMean as suggest } from '../../compiler/contracts/suggest.ts';
 import type { ScenarioConfig } from '../../scenarios/schema.ts';
 import { itemsOf, minimumUnits } from './partitions.ts';
+import { type FitsInMemory, servingShapes } from './serving-shapes.ts';
 import type { Space } from './space.ts';
 
 export interface SpaceInput {
   readonly workflow: Workflow;
-  readonly config: Pick<ScenarioConfig, 'search' | 'baseline'> & Partial<Pick<ScenarioConfig, 'agents'>>;
+  readonly config: Pick<ScenarioConfig, 'search' | 'baseline'> & Partial<Pick<ScenarioConfig, 'agents' | 'models'>>;
   readonly targetTraits: TargetTraits;
   /** Ids of all protocols that may be named. */
   readonly protocolIds: readonly string[];
   readonly defaults: LayoutDefaults;
+  /** Whether a model's engine fits into memory; default: everything does. */
+  readonly fits?: FitsInMemory;
+  /** Models whose servers we start; default: all that are bound. */
+  readonly deployed?: (model: string) => boolean;
 }
 
 /**
@@ -89,6 +92,17 @@ export function buildSpace(input: SpaceInput): { readonly space: Space; readonly
       return [id, possible.length > 0 ? possible : [defaults.protocol]];
     }),
   );
+  const serving = servingShapes(
+    {
+      workflow,
+      search,
+      today: defaults.serving,
+      ...(config.models ? { models: config.models } : {}),
+      ...(input.fits ? { fits: input.fits } : {}),
+      ...(input.deployed ? { deployed: input.deployed } : {}),
+    },
+    add,
+  );
   const space: Space = {
     workflow,
     components,
@@ -98,7 +112,8 @@ export function buildSpace(input: SpaceInput): { readonly space: Space; readonly
     replicas,
     protocols,
     resources: enforceable(input, components, add),
-    serving: servingChoices(input, add),
+    serving: serving.shapes,
+    ...(serving.unfit.length > 0 ? { unfit: serving.unfit } : {}),
     defaults,
   };
   if (!problems.some((problem) => problem.severity === 'error')) problems.push(...contradictions(space));
@@ -157,42 +172,6 @@ function enforceable(
   }
   return out;
 }
-
-function servingChoices(
-  input: SpaceInput,
-  add: (code: ErrorCode, message: string, rest?: Partial<Problem>) => void,
-): { readonly [model: string]: readonly ServingConfiguration[] } {
-  const out: Record<string, readonly ServingConfiguration[]> = {};
-  for (const [model, present] of Object.entries(input.defaults.serving)) out[model] = [present];
-  for (const [model, listed] of Object.entries(input.config.search.serving)) {
-    const present = input.defaults.serving[model];
-    if (!input.workflow.models.includes(model)) {
-      const didYouMean = suggest(model, input.workflow.models);
-      add('DMAS_CFG_UNKNOWN_MODEL', `search.serving names the model ${model}, which no agent uses`, {
-        allowed: input.workflow.models,
-        ...(didYouMean ? { didYouMean } : {}),
-      });
-      continue;
-    }
-    if (!present) {
-      add('DMAS_CFG_UNENFORCEABLE', `search.serving names the model ${model}, which is not served by this deployment`, {
-        fix: 'Bind it to a backend that is deployed with the application, or remove it from the search.',
-      });
-      continue;
-    }
-    let choices: ServingConfiguration[] = [present];
-    for (const [option, values] of Object.entries(listed)) {
-      choices = choices.flatMap((choice) => values.map((value) => withOption(choice, option, value)));
-    }
-    out[model] = distinct(choices);
-  }
-  return out;
-}
-
-const withOption = (choice: ServingConfiguration, option: string, value: Literal): ServingConfiguration =>
-  option === 'replicas' && typeof value === 'number'
-    ? { ...choice, replicas: value }
-    : { ...choice, options: { ...choice.options, [option]: value } };
 
 function contradictions(space: Space): readonly Problem[] {
   const problems: Problem[] = [];

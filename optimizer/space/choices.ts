@@ -5,13 +5,13 @@ import {
   type Edge,
   edgesOf,
   type Resources,
-  type ServingConfiguration,
   type UnitConfiguration,
   unitId,
   type Workflow,
 } from '../../compiler/contracts/index.ts';
 import { replicaRange } from './partitions.ts';
-import type { Space } from './space.ts';
+import { servingPlans } from './serving-plans.ts';
+import type { ServingPlan, Space } from './space.ts';
 
 /** Resources a unit of these components may have: what any of them lists, else the default. */
 export function resourceChoices(space: Space, components: readonly string[]): readonly Resources[] {
@@ -49,7 +49,7 @@ export interface Choices {
   readonly resources: readonly (readonly Resources[])[];
   /** Only channels that cross units; the others keep the default, so that equal layouts have one name. */
   readonly channels: readonly { readonly id: string; readonly options: readonly ChannelConfiguration[] }[];
-  readonly serving: readonly { readonly model: string; readonly options: readonly ServingConfiguration[] }[];
+  readonly serving: readonly ServingPlan[];
 }
 
 export function choicesOf(space: Space, groups: readonly (readonly string[])[]): Choices {
@@ -57,7 +57,7 @@ export function choicesOf(space: Space, groups: readonly (readonly string[])[]):
     replicas: groups.map((group) => replicaRange(space, group)),
     resources: groups.map((group) => resourceChoices(space, group)),
     channels: crossingChannels(space, groups).map((id) => ({ id, options: space.protocols[id] ?? [space.defaults.protocol] })),
-    serving: Object.entries(space.serving).map(([model, options]) => ({ model, options })),
+    serving: servingPlans(space),
   };
 }
 
@@ -66,7 +66,7 @@ export interface Pick {
   readonly replicas: readonly number[];
   readonly resources: readonly number[];
   readonly channels: readonly number[];
-  readonly serving: readonly number[];
+  readonly serving: number;
 }
 
 /** The configuration that a partition and a pick stand for, in canonical form. */
@@ -83,12 +83,10 @@ export function configurationOf(space: Space, groups: readonly (readonly string[
   choices.channels.forEach((channel, index) => {
     channels[channel.id] = channel.options[pick.channels[index] ?? 0] ?? defaultProtocol(space, channel.id);
   });
-  const serving: Record<string, ServingConfiguration> = { ...space.defaults.serving };
-  choices.serving.forEach((model, index) => {
-    const chosen = model.options[pick.serving[index] ?? 0];
-    if (chosen) serving[model.model] = chosen;
-  });
-  return canonicalConfiguration({ schemaVersion: 1, units, channels, serving });
+  const plan = choices.serving[pick.serving] ?? { serving: {} };
+  const serving = Object.keys(plan.serving).length > 0 ? plan.serving : space.defaults.serving;
+  const modelChoice = plan.modelChoice === undefined ? {} : { modelChoice: plan.modelChoice };
+  return canonicalConfiguration({ schemaVersion: 1, units, channels, serving, ...modelChoice });
 }
 
 export const defaultProtocol = (space: Space, channel: string): ChannelConfiguration =>
@@ -99,7 +97,7 @@ export const firstPick = (choices: Choices): Pick => ({
   replicas: choices.replicas.map((range) => range.min),
   resources: choices.resources.map(() => 0),
   channels: choices.channels.map(() => 0),
-  serving: choices.serving.map(() => 0),
+  serving: 0,
 });
 
 /** All replica vectors of a partition, fewest first in each place. */
@@ -122,12 +120,12 @@ export function* picksWith(choices: Choices, replicas: readonly number[]): Gener
   const sizes = [
     ...choices.resources.map((list) => list.length),
     ...choices.channels.map((channel) => channel.options.length),
-    ...choices.serving.map((model) => model.options.length),
+    choices.serving.length,
   ];
   const [a, b] = [choices.resources.length, choices.resources.length + choices.channels.length];
   const index = sizes.map(() => 0);
   while (true) {
-    yield { replicas, resources: index.slice(0, a), channels: index.slice(a, b), serving: index.slice(b) };
+    yield { replicas, resources: index.slice(0, a), channels: index.slice(a, b), serving: index[b] ?? 0 };
     let place = index.length - 1;
     while (place >= 0 && (index[place] ?? 0) + 1 >= (sizes[place] ?? 1)) {
       index[place] = 0;
@@ -144,6 +142,5 @@ export function choiceCount(choices: Choices): number {
   for (const range of choices.replicas) count *= Math.max(0, range.max - range.min + 1);
   for (const list of choices.resources) count *= list.length;
   for (const channel of choices.channels) count *= channel.options.length;
-  for (const model of choices.serving) count *= model.options.length;
-  return count;
+  return count * choices.serving.length;
 }

@@ -1,6 +1,7 @@
 import { type Configuration, canonicalJson, edgesOf, type Problem, type UnitConfiguration } from '../../compiler/contracts/index.ts';
 import { crossingChannels, resourceChoices } from './choices.ts';
 import { replicaRange } from './partitions.ts';
+import { servingProblems } from './serving-plans.ts';
 import type { Space } from './space.ts';
 
 /** Everything in which a configuration leaves the space, in words; empty when it is one of its points. */
@@ -51,10 +52,6 @@ export function satisfies(space: Space, configuration: Configuration): readonly 
     else if (!allowed.some((choice) => canonicalJson(choice) === canonicalJson(chosen)))
       add(`channel ${id} speaks ${chosen.protocol}, allowed: ${allowed.map((choice) => choice.protocol).join(', ')}`);
   }
-  for (const [model, allowed] of Object.entries(space.serving)) {
-    const chosen = configuration.serving[model];
-    if (!chosen || !allowed.some((choice) => canonicalJson(choice) === canonicalJson(chosen)))
-      add(`model ${model} is served with settings that are not in the search`);
-  }
+  problems.push(...servingProblems(space, configuration));
   return problems;
 }

@@ -1,6 +1,7 @@
 import { edgesOf } from '../../compiler/contracts/index.ts';
 import { crossingChannels, resourceChoices } from './choices.ts';
 import { type Items, itemsOf, replicaRange } from './partitions.ts';
+import { servingPlanCount } from './serving-plans.ts';
 import type { Space } from './space.ts';
 
 /** Up to here the subset recursion (3^n steps) stays under a second. */
@@ -15,7 +16,7 @@ const exactItems = 14;
  */
 export function spaceSize(space: Space): number {
   const prepared = itemsOf(space);
-  const serving = Object.values(space.serving).reduce((product, options) => product * options.length, 1);
+  const serving = servingPlanCount(space);
   if (prepared.items.length === 0) return serving;
   const { free, fixed } = splitFixed(space, prepared);
   const size = free.length <= exactItems ? exactSize(space, prepared, free, fixed) : upperBound(space, prepared);

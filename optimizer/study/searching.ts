@@ -24,6 +24,11 @@ export async function searchCandidates(input: StudyInput, profiled: Profiled, to
   throwIfInterrupted(context.signal);
   const { best, certificate } = await planning.search(profile, prices, scenario.config.search.candidates, context.signal);
   throwIfInterrupted(context.signal);
+  if (certificate.serving) {
+    const { plans, unfit, saturated, dominated, cut, searched } = certificate.serving;
+    const message = `${plans} ways to serve the models: ${saturated} cannot carry the load, ${dominated} are beaten by others, ${cut} are ruled out by a bound, ${searched} searched; ${unfit} settings do not fit in memory`;
+    context.emit({ type: 'notice', severity: 'info', message });
+  }
 
   const { allInOne, onePerAgent } = input.references();
   const wanted = new Map<string, { configuration: (typeof best)[number]['configuration']; roles: TrialRole[] }>();

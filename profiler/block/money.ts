@@ -90,8 +90,11 @@ function replayedTokens(tokens: ReplayFacts['tokens'], prices: PricesConfig, sha
   return { usd, fixedUsd };
 }
 
+/** The model that answered, which need not be the one asked for: its pool's, before any `@` of its agents. */
+const answeringModel = (node: TraceNode): string => label(node, attr.pool)?.split('@')[0] ?? modelOf(node);
+
 function tokensOf(node: TraceNode, prices: PricesConfig): number {
-  const price = node.role === 'chat' ? prices.models[modelOf(node)] : undefined;
+  const price = node.role === 'chat' ? prices.models[answeringModel(node)] : undefined;
   if (!price) return 0;
   const cached = Math.min(amount(node, attr.tokensCached), amount(node, attr.tokensIn));
   const fresh = amount(node, attr.tokensIn) - cached;

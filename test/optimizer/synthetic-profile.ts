@@ -97,7 +97,7 @@ export function spaceOf(workflow: Workflow, overrides: Partial<Space> = {}): Spa
     replicas: Object.fromEntries(components.map((name) => [name, { min: 1, max: 1 }])),
     protocols: Object.fromEntries(workflow.channels.map((channel) => [channel.id, [http]])),
     resources: {},
-    serving: {},
+    serving: [{ pools: [] }],
     defaults,
     ...overrides,
   };

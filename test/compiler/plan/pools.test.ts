@@ -83,4 +83,50 @@ describe('pools of model servers', () => {
       }
     }
   });
+
+  it('of several agents in one unit: what most get stands for the unit, the others are named', () => {
+    const agents = ['critic', 'planner', 'writer'];
+    const crew: Workflow = {
+      ...workflow,
+      agents: agents.map((name) => ({ ...(workflow.agents[0] as Workflow['agents'][number]), name })),
+      toolServers: [],
+      tools: [],
+      topics: [],
+      graphs: [],
+      entry: { kind: 'agent', agent: 'critic' },
+      channels: agents.map((agent) => ({
+        id: `${agent}->main`,
+        kind: 'model' as const,
+        from: [agent],
+        to: ['main'],
+        patterns: ['request' as const],
+        repeatable: true,
+      })),
+    };
+    const given = {
+      models: { main: { backend: 'simulated' }, small: { backend: 'engine', secret: 'SMALL_KEY' } },
+      baseline: { layout: 'all-in-one' },
+    };
+    const own = poolId('main', ['planner']);
+    const configuration: Configuration = {
+      ...baselineConfiguration(crew, scenario(given)).configuration,
+      serving: {
+        main: { replicas: 1, options: {} },
+        [own]: { model: 'main', agents: ['planner'], replicas: 1, options: {} },
+        small: { replicas: 1, options: {} },
+      },
+      modelChoice: { writer: { main: 'small' } },
+    };
+    const { plan, problems } = planDeployment({ ...planRequest(crew, configuration, given), llmTraits: backends });
+    expect(problems).toEqual([]);
+    const [unit] = plan?.units ?? [];
+    expect(unit?.models).toMatchObject({ main: { pool: 'main' } });
+    expect(unit?.models.main?.chosen).toBeUndefined();
+    expect(unit?.agentModels).toMatchObject({
+      planner: { main: { pool: own } },
+      writer: { main: { pool: 'small', chosen: 'small', backend: 'engine' } },
+    });
+    expect(unit?.secrets).toContain('SMALL_KEY');
+    expect(plan?.services.filter(({ kind }) => kind === 'model').map(({ id }) => id)).toHaveLength(3);
+  });
 });

@@ -113,7 +113,9 @@ describe('space size', () => {
                   ],
                 }
               : {},
-            serving: c.serving ? { main: [1, 2, 3].map((replicas) => ({ replicas, options: {} })) } : {},
+            ...(c.serving
+              ? { serving: [{ pools: [{ id: 'main', options: [1, 2, 3].map((replicas) => ({ replicas, options: {} })) }] }] }
+              : {}),
           });
           const all = configurationsOf(space);
           expect(spaceSize(space)).toBe(all.length);
@@ -172,7 +174,7 @@ describe('buildSpace', () => {
       defaults: { ...defaults, serving },
     });
     expect(problems).toEqual([]);
-    expect(space.serving.main?.length).toBe(4);
+    expect(space.serving.map(({ pools }) => pools.map(({ id, options }) => [id, options.length]))).toEqual([[['main', 4]]]);
     expect(codes({ serving: { main: { replicas: [1, 2] } } })).toEqual(['DMAS_CFG_UNENFORCEABLE']);
   });
 

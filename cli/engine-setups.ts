@@ -1,0 +1,33 @@
+import type { ServingConfiguration } from '../compiler/contracts/index.ts';
+import type { PoolSetup } from '../optimizer/predict/engine-pool.ts';
+import { poolSetup } from '../optimizer/predict/engine-setup.ts';
+import type { FitsInMemory } from '../optimizer/space/serving-shapes.ts';
+import { engineOf } from '../runtime/llm/engine/options.ts';
+import type { ScenarioConfig } from '../scenarios/schema.ts';
+
+type Models = Pick<ScenarioConfig, 'models'>;
+
+/** The engines behind a model we serve, under given settings; null for models of which no engine is known. */
+export function engineSetup(config: Models, model: string, { options, replicas }: ServingConfiguration): PoolSetup | null {
+  const all = engineOptions(config, model, options);
+  return all === null ? null : poolSetup(all, replicas);
+}
+
+/** Whether a model's engine fits into the memory of its GPUs; true where no engine is known. */
+export function engineFits(config: Models, model: string, options: ServingConfiguration['options']): ReturnType<FitsInMemory> {
+  const all = engineOptions(config, model, options);
+  return all === null || engineOf(all).fits;
+}
+
+/**
+ * Options as the servers of the model get them. A replay has an engine only where a hardware profile is bound, else its
+ * times are those of the recording; a real server has one where a profile says what it would take.
+ */
+function engineOptions(config: Models, model: string, given: ServingConfiguration['options']) {
+  const bound = config.models[model];
+  if (bound === undefined) return null;
+  const options = { ...bound.options, ...given };
+  const profiled = options.profile !== undefined && options.profile !== 'recorded';
+  if (bound.backend !== 'simulated' && !profiled) return null;
+  return { ...options, model: bound.model ?? model };
+}
