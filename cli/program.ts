@@ -169,8 +169,9 @@ export function createProgram(setCode: SetCode): Command {
     .addOption(runsOption())
     .action(async (run, options) => setCode(await (await import('./commands/show.ts')).show(run, options)));
 
-  command('doctor [scenario]', 'check what this machine can do, and find what dead runs left behind')
+  command('doctor [scenario]', 'check what this machine and the models of a scenario can do, and find what dead runs left behind')
     .option('--clean', 'remove what dead runs left behind')
+    .option('--offline', 'ask no model endpoint; else each gets three questions of two words')
     .option('--json', 'print as JSON')
     .action(async (file, options) => setCode(await (await import('./commands/doctor.ts')).doctor(file, options)));
 
