@@ -29,8 +29,8 @@ const columns = ['input_toks', 'output_toks', 'queued_ts', 'scheduled_ts', 'firs
 export function readRequestLog({ path, text }: TableFile): LogRequest[] {
   const rows: { id: string; cached: number | undefined; arrival: number | undefined; values: Record<(typeof columns)[number], number> }[] =
     [];
-  text.split(/\r?\n/).forEach((line, index) => {
-    if (line.trim() === '') return;
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    if (line.trim() === '') continue;
     const place = `${path}:${index + 1}`;
     let row: Record<string, unknown>;
     try {
@@ -66,7 +66,7 @@ export function readRequestLog({ path, text }: TableFile): LogRequest[] {
       arrival: numberOr(row.arrival_time),
       values,
     });
-  });
+  }
   if (rows.length === 0) return fail('DMAS_ENGINE_FILE', `${path}: no requests`, { fix: 'The log needs at least one line.' });
   const clock = Math.min(...rows.map(({ arrival, values }) => values.queued_ts - (arrival ?? values.queued_ts)));
   const arrivals = rows.map(({ arrival, values }) => (arrival === undefined ? values.queued_ts : arrival + clock));

@@ -11,7 +11,9 @@ import { DmasError } from '../../compiler/contracts/index.ts';
 import { type Comparison, compareReplay, replayLog, usualCachedShare } from '../../profiler/engine/compare.ts';
 import { type LogRequest, readRequestLog } from '../../profiler/engine/request-log.ts';
 import { runStepTime } from '../../profiler/engine/run-setup.ts';
+import type { StepCoefficients } from '../../runtime/llm/engine/hardware-profile.ts';
 import type { EngineArgs, StepTime } from '../../runtime/llm/engine/step-time.ts';
+import { coefficientStepTime } from '../../runtime/llm/engine/step-times.ts';
 import { parseRivalSummary } from './lib/rival-summary.ts';
 
 const folder = resolve(process.argv[2] ?? '../shared/data/llm-engine');
@@ -109,7 +111,7 @@ async function secondHalf(log: readonly LogRequest[], args: EngineArgs): Promise
   const order = log.map((_, index) => index).sort((a, b) => (log[a]?.arrivalMs ?? 0) - (log[b]?.arrivalMs ?? 0));
   const cut = order.slice(0, Math.floor(order.length / 2));
   const untilMs = Math.max(...cut.map((index) => log[index]?.firstTokenMs ?? 0));
-  const stepTime = fit(
+  const stepTime = it(
     cut.map((index) => log[index] as LogRequest),
     args,
     untilMs,
@@ -124,7 +126,16 @@ async function secondHalf(log: readonly LogRequest[], args: EngineArgs): Promise
 
 type Fitter = (requests: readonly LogRequest[], args: EngineArgs, untilMs: number) => StepTime;
 
-/** The fitter of the part that fits profiles; none: that judgement is left out. */
+/** `fitFromLog`, where the project has it; without, that judgement is left out. */
 async function loadFitter(): Promise<Fitter | undefined> {
-  return undefined;
+  const path = '../../profiler/engine/fit-log.ts';
+  const found = (await import(path).catch(() => undefined)) as { readonly fitFromLog?: FitFromLog } | undefined;
+  const fit = found?.fitFromLog;
+  return fit && ((requests, args, untilMs) => coefficientStepTime(fit(requests, args, { untilMs }).coefficients));
 }
+
+type FitFromLog = (
+  requests: readonly LogRequest[],
+  args: EngineArgs,
+  options: { readonly untilMs: number },
+) => { readonly coefficients: StepCoefficients };
