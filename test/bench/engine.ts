@@ -106,18 +106,19 @@ function medianMs(once: () => void): number {
 
 /** Step times from what the first half of the requests shows, held against the second half. */
 async function secondHalf(log: readonly LogRequest[], args: EngineArgs): Promise<Comparison | undefined> {
-  const fit = await loadFitter();
-  if (!fit) return undefined;
+  const fitLog = await loadFitter();
+  if (!fitLog) return undefined;
   const order = log.map((_, index) => index).sort((a, b) => (log[a]?.arrivalMs ?? 0) - (log[b]?.arrivalMs ?? 0));
   const cut = order.slice(0, Math.floor(order.length / 2));
-  const untilMs = Math.max(...cut.map((index) => log[index]?.firstTokenMs ?? 0));
-  const stepTime = it(
+  const rest = order.slice(cut.length);
+  // From then on steps hold what the first half does not show.
+  const untilMs = Math.min(...rest.map((index) => log[index]?.scheduledMs ?? 0));
+  const stepTime = fitLog(
     cut.map((index) => log[index] as LogRequest),
     args,
     untilMs,
   );
   const replayed = replayLog(log, args, stepTime);
-  const rest = order.slice(cut.length);
   return compareReplay(
     rest.map((index) => log[index] as LogRequest),
     { ...replayed, requests: rest.map((index) => replayed.requests[index] as (typeof replayed.requests)[number]) },
@@ -130,8 +131,8 @@ type Fitter = (requests: readonly LogRequest[], args: EngineArgs, untilMs: numbe
 async function loadFitter(): Promise<Fitter | undefined> {
   const path = '../../profiler/engine/fit-log.ts';
   const found = (await import(path).catch(() => undefined)) as { readonly fitFromLog?: FitFromLog } | undefined;
-  const fit = found?.fitFromLog;
-  return fit && ((requests, args, untilMs) => coefficientStepTime(fit(requests, args, { untilMs }).coefficients));
+  const fitLog = found?.fitFromLog;
+  return fitLog && ((requests, args, untilMs) => coefficientStepTime(fitLog(requests, args, { untilMs }).coefficients));
 }
 
 type FitFromLog = (
