@@ -31,6 +31,7 @@ const shareOf = (text: string) => {
   if (!(value > 0 && value <= 1)) throw new InvalidArgumentError('a share such as 10% or 0.1 is needed.');
   return value;
 };
+const shareOrNone = (text: string) => (Number(text) === 0 && text.trim() !== '' ? 0 : shareOf(text));
 /** Collects an option that may be repeated. */
 const each = (text: string, before: readonly string[] = []) => [...before, text];
 const runsOption = () => new Option('--runs <folder>', 'folder of all runs').default('.dmas-opt/runs').env('DMAS_OPT_RUNS');
@@ -122,6 +123,16 @@ export function createProgram(setCode: SetCode): Command {
   ofCassette('check <file>', 'read every line and name those that cannot be relied on').action(async (file) =>
     setCode(await (await import('./commands/cassette.ts')).checkCassette(file)),
   );
+
+  const llm = command('llm', 'serving engines: replay their logs');
+  const ofLlm = (usage: string, summary: string) => llm.command(usage).description(summary).exitOverride();
+  ofLlm('replay', 'send a request log through the simulated engine and print how far it is from what was logged')
+    .requiredOption('--profile <profile>', 'folder of operator timings, name of a hardware profile, or its file')
+    .requiredOption('--requests <file>', 'requests.jsonl')
+    .option('--engine-args <args>', 'meta.json of the run (default: beside the requests), or maxNumSeqs=64,kvBlocks=2588,…')
+    .option('--cached-share <share>', 'part of each prompt that was in the prefix cache, where the log does not say', shareOrNone)
+    .option('--json', 'print as JSON')
+    .action(async (options) => setCode(await (await import('./commands/llm.ts')).llmReplay(options)));
 
   const load = command('load', 'fit arrivals and agent sessions from logs');
   const ofLoad = (usage: string, summary: string) =>
