@@ -10,6 +10,7 @@ import { otlp as collectorOtlp } from '../profiler/collect/otlp.ts';
 import { htmlView as viewHtml } from '../reports/views/html.ts';
 import { jsonView as viewJson } from '../reports/views/json.ts';
 import { markdownView as viewMarkdown } from '../reports/views/markdown.ts';
+import { llamaCpp as llmBackendLlamaCpp } from '../runtime/llm/llama-cpp.ts';
 import { openaiCompatible as llmBackendOpenaiCompatible } from '../runtime/llm/openai-compatible.ts';
 import { replay as llmBackendReplay } from '../runtime/llm/replay.ts';
 import { simulated as llmBackendSimulated } from '../runtime/llm/simulated.ts';
@@ -25,7 +26,7 @@ import { processTarget as targetProcess } from '../runtime/targets/process.ts';
 
 export const frontends = [frontendDeclared, frontendLanggraph, frontendOpenaiAgents, frontendTypescript] as const;
 export const protocols = [protocolA2a, protocolGrpc, protocolHttpJson, protocolInproc, protocolMcp] as const;
-export const llmBackends = [llmBackendOpenaiCompatible, llmBackendReplay, llmBackendSimulated] as const;
+export const llmBackends = [llmBackendLlamaCpp, llmBackendOpenaiCompatible, llmBackendReplay, llmBackendSimulated] as const;
 export const stateStores = [stateStoreFile, stateStoreMemory] as const;
 export const targets = [targetDocker, targetProcess] as const;
 export const collectors = [collectorOtlp] as const;

@@ -85,7 +85,7 @@ const modelObject = (name: string) => ({ id: name, object: 'model', created: 0, 
 const unknownModel = (name: string) => new ApiError(404, 'model_not_found', `The model \`${name}\` does not exist.`, 'model');
 
 /** By events: iterating a request costs several times the CPU, and this process shares its host with what is measured. */
-function readBody(request: IncomingMessage): Promise<string> {
+export function readBody(request: IncomingMessage): Promise<string> {
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = [];
     let sizeBytes = 0;
@@ -99,13 +99,13 @@ function readBody(request: IncomingMessage): Promise<string> {
   });
 }
 
-function sendJson(response: ServerResponse, status: number, body: unknown): void {
+export function sendJson(response: ServerResponse, status: number, body: unknown): void {
   const text = JSON.stringify(body);
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
   response.end(text);
 }
 
-function sendError(response: ServerResponse, error: unknown): void {
+export function sendError(response: ServerResponse, error: unknown): void {
   if (response.headersSent || response.destroyed) {
     response.destroy();
     return;
