@@ -24,7 +24,7 @@ import { searchLayouts, withoutDominatedProtocols } from '../optimizer/search/se
 import type { Planning } from '../optimizer/study/input.ts';
 import { buildProfile } from '../profiler/analyze/profile.ts';
 import { readTraces, tracesFile } from '../profiler/store/traces.ts';
-import { engineParamsOf } from '../runtime/llm/engine/params.ts';
+import { engineOf } from '../runtime/llm/engine/options.ts';
 import { measureProtocolPrices } from '../runtime/protocols/prices.ts';
 import { withScratchFolder } from '../runtime/targets/process/scratch.ts';
 import type { Project } from './project.ts';
@@ -61,7 +61,7 @@ export function createStudyPlanning(
     pricing: scenario.config.prices,
     hostCores: availableParallelism(),
     seed: scenario.config.seed,
-    engines: { reference: configurationOf(profile.configurationId).serving, paramsOf: engineOf(project) },
+    engines: { reference: configurationOf(profile.configurationId).serving, engineOf: servedEngine(project) },
     ...(calibration ? { calibration } : {}),
   });
   /** Both tiers, each corrected by what the profiled layout showed of its error. */
@@ -134,13 +134,13 @@ function withTheirSpans(blocks: readonly Block[], spans: readonly SpanRecord[]) 
 }
 
 /** The engine behind a model we serve, under given serving settings; null for models that are only pointed at. */
-function engineOf({ scenario }: Project) {
+function servedEngine({ scenario }: Project) {
   return (model: string, serving: ServingConfiguration) => {
     const bound = scenario.config.models[model];
     const options = { ...bound?.options, ...serving.options };
     // A replay has an engine only where a hardware profile is bound; else its times are those of the recording.
     const served = bound?.backend === 'simulated' || (bound?.backend === 'replay' && (options.profile ?? 'recorded') !== 'recorded');
-    return served ? engineParamsOf(options) : null;
+    return served ? engineOf(options) : null;
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Configuration, Profile, ProtocolPrice, Resources, ServingConfiguration, Workflow } from '../../compiler/contracts/index.ts';
-import type { EngineParams } from '../../runtime/llm/engine/params.ts';
+import type { EngineSetup } from '../../runtime/llm/engine/options.ts';
 import type { PricesConfig } from '../../scenarios/schema.ts';
 import type { Calibration } from './calibrate.ts';
 import type { HopPrice } from './pricing.ts';
@@ -26,7 +26,7 @@ export interface PredictorInput {
    */
   readonly engines?: {
     readonly reference: Configuration['serving'];
-    readonly paramsOf: (model: string, serving: ServingConfiguration) => EngineParams | null;
+    readonly engineOf: (model: string, serving: ServingConfiguration) => Pick<EngineSetup, 'args' | 'stepTime'> | null;
   };
   /** The process in front when the entry's unit has several replicas: what it is billed for and what passing it costs. */
   readonly gateway?: { readonly resources: Resources; readonly hop: HopPrice };

@@ -1,5 +1,5 @@
 import { type Configuration, canonicalJson } from '../../compiler/contracts/index.ts';
-import type { EngineParams } from '../../runtime/llm/engine/params.ts';
+import type { EngineSetup } from '../../runtime/llm/engine/options.ts';
 import { simulateArrivals } from '../../runtime/llm/engine/simulate.ts';
 import type { CompiledProfile } from './compiled-profile.ts';
 import type { ModelCall } from './event-core.ts';
@@ -22,11 +22,11 @@ export function servedLatencies(
   compiled.models.forEach((model, id) => {
     const [now, then] = [configuration.serving[model], engines.reference[model]];
     if (!now || !then || canonicalJson(now) === canonicalJson(then)) return;
-    const [paramsNow, paramsThen] = [engines.paramsOf(model, now), engines.paramsOf(model, then)];
-    if (!paramsNow || !paramsThen) return;
+    const [engineNow, engineThen] = [engines.engineOf(model, now), engines.engineOf(model, then)];
+    if (!engineNow || !engineThen) return;
     const own = calls.filter(({ call }) => compiled.callModel[call] === id);
-    const newMs = engineMs(paramsNow, now.replicas, compiled, own);
-    const oldMs = engineMs(paramsThen, then.replicas, compiled, own);
+    const newMs = engineMs(engineNow, now.replicas, compiled, own);
+    const oldMs = engineMs(engineThen, then.replicas, compiled, own);
     latencies ??= new Map();
     for (let i = 0; i < own.length; i++) {
       const { slot, call } = own[i] as ModelCall;
@@ -39,12 +39,17 @@ export function servedLatencies(
 }
 
 /** Calls dealt to the replicas in turn. */
-function engineMs(params: EngineParams, replicas: number, c: CompiledProfile, calls: readonly ModelCall[]): Float64Array {
+function engineMs(
+  engine: Pick<EngineSetup, 'args' | 'stepTime'>,
+  replicas: number,
+  c: CompiledProfile,
+  calls: readonly ModelCall[],
+): Float64Array {
   const out = new Float64Array(calls.length);
   for (let replica = 0; replica < replicas; replica++) {
     const members = calls.map((_, i) => i).filter((i) => i % replicas === replica);
     const timings = simulateArrivals(
-      params,
+      engine,
       members.map((i) => {
         const { call, atMs } = calls[i] as ModelCall;
         return {

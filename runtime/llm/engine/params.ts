@@ -15,7 +15,7 @@ export interface EngineParams {
   readonly maxNumSeqs: number;
   /** Most tokens computed in one step, decodes and prompt chunks together. At least `maxNumSeqs`. */
   readonly maxBatchedTokens: number;
-  /** Tokens of KV cache. A sequence holds its prompt and its whole reply from admission to the end. */
+  /** Tokens of KV cache, in whole blocks. */
   readonly kvTokens: number;
   /** Tokens of prompt prefixes kept for reuse; 0 turns the prefix cache off. */
   readonly prefixCacheTokens: number;
@@ -45,10 +45,6 @@ export const genericSmall: EngineParams = {
   prefixCacheTokens: 262_144,
 };
 
-/** Parameters by profile name. */
-export const engineProfiles = { 'generic-small': genericSmall } as const;
-export type EngineProfile = keyof typeof engineProfiles;
-
 /** Throws a RangeError naming the first parameter that cannot work. */
 export function checkEngineParams(params: EngineParams): void {
   for (const [name, value] of Object.entries(params) as [keyof EngineParams, number][]) {
@@ -60,18 +56,4 @@ export function checkEngineParams(params: EngineParams): void {
   // Otherwise a step could not give every running sequence its token, and sequences would overtake each other.
   if (params.maxBatchedTokens < params.maxNumSeqs) throw new RangeError('maxBatchedTokens must be at least maxNumSeqs');
   if (params.stepFixedMs + params.decodeMsPerSequence <= 0) throw new RangeError('a step must take time: raise stepFixedMs');
-}
-
-/**
- * Engine parameters of a model's options in a scenario or plan: what is given, else what its `profile` says. The same
- * for the server and for whoever predicts it; other options are left alone. Throws a RangeError.
- */
-export function engineParamsOf(options: { readonly [option: string]: unknown }): EngineParams {
-  const name = options.profile ?? 'generic-small';
-  if (typeof name !== 'string' || !Object.hasOwn(engineProfiles, name)) throw new RangeError(`there is no engine profile ${String(name)}`);
-  const profile = engineProfiles[name as EngineProfile];
-  const names = Object.keys(profile) as (keyof EngineParams)[];
-  const params = Object.fromEntries(names.map((key) => [key, options[key] ?? profile[key]])) as unknown as EngineParams;
-  checkEngineParams(params);
-  return params;
 }

@@ -1,8 +1,6 @@
-import type { EngineParams } from './params.ts';
-
 /**
- * A run of equal steps: one step with prompt tokens in it, or any number of pure decode steps in a row. Ends of steps
- * are computed from the base, never added up, so that it makes no difference how often the engine is asked.
+ * One step, or any number of steps in a row that decode the same sequences. Ends of steps are computed from the base,
+ * never added up, so that it makes no difference how often the engine is asked.
  */
 export interface Span {
   readonly baseMs: number;
@@ -15,22 +13,6 @@ export interface Span {
   steps: number;
   /** Steps known to be over. */
   done: number;
-}
-
-export function createSpan(
-  params: EngineParams,
-  at: { readonly baseMs: number; readonly decodes: number; readonly contextTokens: number; readonly prefillTokens: number },
-  steps: number,
-): Span {
-  return {
-    baseMs: at.baseMs,
-    stepMs: params.stepFixedMs + params.decodeMsPerSequence * at.decodes + params.prefillMsPerToken * at.prefillTokens,
-    contextMsPerToken: params.contextMsPerToken,
-    decodes: at.decodes,
-    contextTokens: at.contextTokens,
-    steps,
-    done: 0,
-  };
 }
 
 /** When the first `count` steps are over: the sum over i < count of stepMs + c × (context + i × decodes). */

@@ -22,6 +22,13 @@ export interface StepBatch {
 export interface StepTime {
   /** Milliseconds from the start of the step to the start of the next one that depends on it. */
   stepMs(batch: StepBatch): number;
+  /**
+   * Where a step of nothing but `decodes` decodes is a line in the tokens of context they attend to: that line. The
+   * engine then computes many such steps at once; `stepMs` must say the same.
+   */
+  decodeLine?(decodes: number): { readonly stepMs: number; readonly msPerContextToken: number };
+  /** A step of ranks that step together, one batch each, some of them perhaps empty; absent: that of the slowest. */
+  groupStepMs?(batches: readonly StepBatch[]): number;
 }
 
 /** Settings of one engine replica, under vLLM's names. */
@@ -40,6 +47,11 @@ export interface EngineArgs {
   readonly dataParallelSize: number;
   /** Experts are spread over all ranks, which then step together. */
   readonly expertParallel: boolean;
+  /**
+   * The next step is planned while one is computed, as vLLM does since 0.14: the time between steps is hidden, and
+   * whoever arrives during a step is in the second one after it. Absent: no.
+   */
+  readonly asyncScheduling?: boolean;
 }
 
 /** How requests are spread over the replicas of a pool. */

@@ -1,9 +1,8 @@
 import type { ServerResponse } from 'node:http';
-import type { RequestTimings } from '../engine/engine.ts';
 import type { PrefixCache } from '../engine/prefix-cache.ts';
 import { ApiError, type ChatCall } from './chat-request.ts';
 import { createDeltas, type Delta } from './deltas.ts';
-import type { LiveEngine } from './live-engine.ts';
+import type { LiveEngine, RequestTimings } from './live-engine.ts';
 import type { ModelMetrics } from './metrics.ts';
 import { type Prompt, promptOf } from './prompt.ts';
 import type { ReplyRule } from './replies.ts';

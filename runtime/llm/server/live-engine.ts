@@ -1,5 +1,7 @@
-import { createEngine, type EngineRequest, type EngineStats, type RequestTimings } from '../engine/engine.ts';
-import type { EngineParams } from '../engine/params.ts';
+import { createEngine, type EngineRequest, type EngineStats, type RequestTimings as EngineTimings } from '../engine/engine.ts';
+import type { EngineArgs, StepTime } from '../engine/step-time.ts';
+
+export type RequestTimings = Pick<EngineTimings, 'queuedMs' | 'prefillMs' | 'decodeMs'>;
 
 export interface LiveRequest {
   readonly id: string;
@@ -29,8 +31,11 @@ const timerSlackMs = 0.6;
  * One timer, set to the engine's next wake: twice per request that is not streamed, however many tokens it has. Times
  * come from the engine's own clock, so lateness of a timer delays one answer but never adds up.
  */
-export function createLiveEngine(params: EngineParams, tokensPerChunk: number): LiveEngine {
-  const engine = createEngine(params);
+export function createLiveEngine(
+  { args, stepTime }: { readonly args: EngineArgs; readonly stepTime: StepTime },
+  tokensPerChunk: number,
+): LiveEngine {
+  const engine = createEngine(args, stepTime);
   const requests = new Map<string, LiveRequest>();
   const streams = new Map<string, LiveRequest>();
   const originMs = performance.now();

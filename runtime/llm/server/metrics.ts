@@ -1,4 +1,5 @@
-import type { EngineStats, RequestTimings } from '../engine/engine.ts';
+import type { EngineStats } from '../engine/engine.ts';
+import type { RequestTimings } from './live-engine.ts';
 
 /** Bucket bounds in seconds as in vLLM's `metrics/loggers.py`, so that dashboards made for it work here. */
 const firstTokenBounds = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560];
@@ -26,7 +27,7 @@ export interface ModelMetrics {
   accepted(tokensIn: number, tokensCached: number): void;
   finished(timings: RequestTimings, tokensOut: number, reason: string): void;
   /** Prometheus text format. */
-  render(stats: EngineStats, kvTokens: number): string;
+  render(stats: EngineStats): string;
 }
 
 /** vLLM's metric names for one engine. */
@@ -64,8 +65,8 @@ export function createMetrics(modelName: string): ModelMetrics {
       observe(total, (queuedMs + prefillMs + decodeMs) / 1000);
       if (tokensOut > 1) observe(perToken, decodeMs / (tokensOut - 1) / 1000);
     },
-    render: (stats, kvTokens) => {
-      const used = stats.kvTokensUsed / kvTokens;
+    render: (stats) => {
+      const used = stats.kvBlocksUsed / stats.kvBlocks;
       const reasons = [...finishes].map(([reason, n]) => `vllm:request_success_total{${labels},finished_reason="${reason}"} ${n}\n`);
       return [
         single('num_requests_running', 'gauge', 'Number of requests in the running batch.', stats.running),

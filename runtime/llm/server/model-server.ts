@@ -23,14 +23,14 @@ export interface ModelServer {
  * when the options or the replies are not valid.
  */
 export function createModelServer(id: string, options: { readonly [option: string]: Json }): ModelServer {
-  const { params, queueLimit, tokensPerChunk, models, replies } = readServiceOptions(options);
+  const { engine, prefixCacheTokens, queueLimit, tokensPerChunk, models, replies } = readServiceOptions(options);
   const serving: ChatServing = {
-    engine: createLiveEngine(params, tokensPerChunk),
-    cache: createPrefixCache(params.prefixCacheTokens),
+    engine: createLiveEngine(engine, tokensPerChunk),
+    cache: createPrefixCache(prefixCacheTokens),
     metrics: createMetrics(models[0] ?? id),
     rules: parseReplies(replies),
     queueLimit,
-    kvTokens: params.kvTokens,
+    kvTokens: engine.args.kvBlocks * engine.args.blockSize,
   };
   const served = models.length > 0 ? models : [id];
   let closing = false;
@@ -61,7 +61,7 @@ export function createModelServer(id: string, options: { readonly [option: strin
     if (path === '/health') return sendJson(response, 200, {});
     if (path === '/metrics') {
       response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' });
-      response.end(serving.metrics.render(serving.engine.stats(), params.kvTokens));
+      response.end(serving.metrics.render(serving.engine.stats()));
       return;
     }
     throw new ApiError(404, 'unknown_url', `Unknown request URL: GET ${path}.`);

@@ -1,16 +1,14 @@
 import { z } from 'zod';
 import { fail, type Json } from '../../../compiler/contracts/index.ts';
-import { type EngineParams, engineParamsOf, engineProfiles, genericSmall } from '../engine/params.ts';
+import { type EngineSetup, engineOf } from '../engine/options.ts';
+import { genericSmall } from '../engine/params.ts';
 
 const time = (value: number, text: string) => z.number().nonnegative().default(value).describe(text);
 const count = (value: number, text: string) => z.int().positive().default(value).describe(text);
 
 /** What a scenario may set under `models.<name>.options` for the simulated model; defaults are `generic-small`. */
 export const simulatedOptions = z.strictObject({
-  profile: z
-    .enum(Object.keys(engineProfiles) as (keyof typeof engineProfiles)[])
-    .default('generic-small')
-    .describe('Named set of engine parameters'),
+  profile: z.enum(['generic-small']).default('generic-small').describe('Named set of engine parameters'),
   stepFixedMs: time(genericSmall.stepFixedMs, 'Time every engine step takes'),
   prefillMsPerToken: time(genericSmall.prefillMsPerToken, 'Time per prompt token computed'),
   decodeMsPerSequence: time(genericSmall.decodeMsPerSequence, 'Time per sequence and step'),
@@ -29,7 +27,9 @@ export const simulatedOptions = z.strictObject({
 });
 
 export interface ServiceOptions {
-  readonly params: EngineParams;
+  readonly engine: EngineSetup;
+  /** Of prompt prefixes kept for reuse. */
+  readonly prefixCacheTokens: number;
   readonly queueLimit: number;
   readonly tokensPerChunk: number;
   /** Names the server answers to; empty: any. */
@@ -50,7 +50,14 @@ export function readServiceOptions(options: { readonly [option: string]: Json })
   const names = [options.model, options.models].flat().filter((name) => typeof name === 'string');
   const { queueLimit, tokensPerChunk } = own.data;
   try {
-    return { params: engineParamsOf(given), queueLimit, tokensPerChunk, models: names, replies: options.replies };
+    return {
+      engine: engineOf(given),
+      prefixCacheTokens: own.data.prefixCacheTokens,
+      queueLimit,
+      tokensPerChunk,
+      models: names,
+      replies: options.replies,
+    };
   } catch (error) {
     return fail('DMAS_CFG_INVALID_VALUE', (error as Error).message, { cause: error });
   }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { fail, type Json } from '../../../compiler/contracts/index.ts';
-import { type EngineParams, engineParamsOf, engineProfiles, genericSmall } from '../engine/params.ts';
+import { type EngineSetup, engineOf } from '../engine/options.ts';
 import { simulatedOptions } from './options.ts';
 
 /**
@@ -19,7 +19,7 @@ export const replayOptions = z.strictObject({
   queueLimit,
   cassette: z.string().default('').describe('File of recorded replies; default: replay.cassette'),
   profile: z
-    .enum(['recorded', ...(Object.keys(engineProfiles) as (keyof typeof engineProfiles)[])])
+    .enum(['recorded', 'generic-small'])
     .default('recorded')
     .describe('Times: as recorded without their waiting, or those of a serving engine with these parameters'),
   onMiss: z
@@ -47,7 +47,7 @@ export interface ReplayServiceOptions {
   readonly target: string;
   readonly model: string;
   /** Null for recorded times. */
-  readonly engine: EngineParams | null;
+  readonly engine: EngineSetup | null;
   readonly onMiss: 'fail' | 'simulate';
   readonly queueLimit: number;
   readonly tokensPerChunk: number;
@@ -67,7 +67,7 @@ export function readReplayOptions(options: { readonly [option: string]: Json }):
   }
   const { profile, onMiss, queueLimit, tokensPerChunk, cacheLifetimeMs, cacheMinTokens } = own.data;
   const recorded = profile === 'recorded';
-  const engine = recorded ? null : engineOf({ ...given, profile });
+  const engine = recorded ? null : checkedEngine({ ...given, profile });
   const target = typeof options.target === 'string' ? options.target : 'main';
   return {
     target,
@@ -86,13 +86,13 @@ export function readReplayOptions(options: { readonly [option: string]: Json }):
   };
 }
 
-function engineOf(given: { readonly [option: string]: Json }): EngineParams {
+function checkedEngine(given: { readonly [option: string]: Json }): EngineSetup {
   try {
-    return engineParamsOf(given);
+    return engineOf(given);
   } catch (error) {
     return fail('DMAS_CFG_INVALID_VALUE', (error as Error).message, { cause: error });
   }
 }
 
 /** Of replies nobody recorded, where no engine was chosen. */
-export const syntheticEngine: EngineParams = genericSmall;
+export const syntheticEngine: EngineSetup = engineOf({});

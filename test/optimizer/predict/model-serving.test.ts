@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { allInOne } from '../../../compiler/contracts/index.ts';
 import { createSimulatedPredictor } from '../../../optimizer/predict/simulated.ts';
-import { genericSmall } from '../../../runtime/llm/engine/params.ts';
+import { engineOf } from '../../../runtime/llm/engine/options.ts';
 import { defaults, inputOf, modelCall, poisson, profileOf, skeleton, visit, workflowOf } from '../synthetic-profile.ts';
 
 const workflow = workflowOf({ a: {} }, []);
 const profile = profileOf([skeleton(visit('a', 0.1, [modelCall(300, 4000, 60)]))]);
 const serving = (replicas: number, maxNumSeqs = 256) => ({ main: { replicas, options: { maxNumSeqs } } });
-const slow = { ...genericSmall, prefillMsPerToken: 0.05 };
+const slow = { prefillMsPerToken: 0.05 };
 
 function p50(perSecond: number, replicas: number, maxNumSeqs?: number): number {
   const predict = createSimulatedPredictor(
@@ -15,7 +15,7 @@ function p50(perSecond: number, replicas: number, maxNumSeqs?: number): number {
       requests: 400,
       engines: {
         reference: serving(1),
-        paramsOf: (_, { options }) => ({ ...slow, maxNumSeqs: Number(options.maxNumSeqs) }),
+        engineOf: (_, { options }) => engineOf({ ...slow, maxNumSeqs: Number(options.maxNumSeqs) }),
       },
     }),
   );

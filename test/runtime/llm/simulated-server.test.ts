@@ -2,7 +2,7 @@ import OpenAI from 'openai';
 import type { ChatCompletionMessageParam } from 'openai/resources/chat/completions';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { httpUrl, type Json, type PlannedService, type ProcessBinding } from '../../../compiler/contracts/index.ts';
-import { engineParamsOf } from '../../../runtime/llm/engine/params.ts';
+import { engineOf } from '../../../runtime/llm/engine/options.ts';
 import { simulateArrivals } from '../../../runtime/llm/engine/simulate.ts';
 import { createModelServer, type ModelServer } from '../../../runtime/llm/server/model-server.ts';
 import { startModelService } from '../../../runtime/llm/simulated-server.ts';
@@ -167,7 +167,7 @@ describe('simulated model server', () => {
       tokensIn: usage?.prompt_tokens ?? 0,
       tokensOut: usage?.completion_tokens ?? 0,
     }));
-    const predictedMs = simulateArrivals(engineParamsOf(options), arrivals).reduce((sum, timing) => sum + timing.totalMs, 0);
+    const predictedMs = simulateArrivals(engineOf(options), arrivals).reduce((sum, timing) => sum + timing.totalMs, 0);
     const tookMs = replies.reduce((sum, reply) => sum + reply.tookMs, 0);
     expect(tookMs / predictedMs).toBeGreaterThan(0.9);
     expect(tookMs / predictedMs).toBeLessThan(3);

@@ -1,10 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createEngine, type EngineEvent } from '../../../runtime/llm/engine/engine.ts';
-import { checkEngineParams, type EngineParams, genericSmall } from '../../../runtime/llm/engine/params.ts';
-import { type Arrival, simulateArrivals } from '../../../runtime/llm/engine/simulate.ts';
+import { createEngine, type EngineEvent } from '../../../../runtime/llm/engine/engine.ts';
+import { engineOf } from '../../../../runtime/llm/engine/options.ts';
+import { checkEngineParams, type EngineParams, genericSmall } from '../../../../runtime/llm/engine/params.ts';
+import { type Arrival, simulateArrivals as simulate } from '../../../../runtime/llm/engine/simulate.ts';
+
+const simulateArrivals = (params: EngineParams, requests: readonly Arrival[]) => simulate(engineOf({ ...params }), requests);
 
 const tight: EngineParams = { ...genericSmall, maxNumSeqs: 4, maxBatchedTokens: 64, kvTokens: 600, contextMsPerToken: 0.001 };
+
+function create(params: EngineParams) {
+  const { args, stepTime } = engineOf({ ...params });
+  return createEngine(args, stepTime);
+}
 
 const arrival = fc.record({
   atMs: fc.integer({ min: 0, max: 400 }),
@@ -18,7 +26,7 @@ const arrivals = fc
 const params = fc.record({
   maxNumSeqs: fc.integer({ min: 1, max: 8 }),
   extraBatched: fc.integer({ min: 0, max: 200 }),
-  kvTokens: fc.integer({ min: 500, max: 4000 }),
+  kvTokens: fc.integer({ min: 512, max: 4000 }),
   contextMsPerToken: fc.constantFrom(0, 0.0001, 0.01),
 });
 const anyParams = params.map(
@@ -32,7 +40,7 @@ const anyParams = params.map(
 
 /** Feeds sorted arrivals as they come and asks at every arrival and every wake, as the server does. */
 function live(engineParams: EngineParams, list: readonly Arrival[], askEveryMs: number) {
-  const engine = createEngine(engineParams);
+  const engine = create(engineParams);
   const events: EngineEvent[] = [];
   let most = 0;
   const sorted = list.map((request, index) => ({ ...request, id: String(index) })).sort((a, b) => a.atMs - b.atMs);
@@ -75,9 +83,9 @@ describe('serving engine', () => {
       { atMs: 0, tokensIn: 10, tokensOut: 10 },
     ]);
     expect(slots[1]?.queuedMs).toBeCloseTo(slots[0]?.totalMs ?? 0, 9);
-    const memory = simulateArrivals({ ...genericSmall, kvTokens: 30 }, [
-      { atMs: 0, tokensIn: 10, tokensOut: 10 },
-      { atMs: 0, tokensIn: 10, tokensOut: 10 },
+    const memory = simulateArrivals({ ...genericSmall, kvTokens: 32 }, [
+      { atMs: 0, tokensIn: 20, tokensOut: 10 },
+      { atMs: 0, tokensIn: 20, tokensOut: 10 },
     ]);
     expect(memory[1]?.queuedMs).toBeCloseTo(memory[0]?.totalMs ?? 0, 9);
   });
@@ -101,7 +109,7 @@ describe('serving engine', () => {
           const [alone] = simulateArrivals(engineParams, [request]);
           expect(event.prefillMs + event.decodeMs).toBeGreaterThanOrEqual((alone?.totalMs ?? 0) - 1e-6);
         }
-        expect(stats).toMatchObject({ running: 0, waiting: 0, kvTokensUsed: 0 });
+        expect(stats).toMatchObject({ running: 0, waiting: 0, kvBlocksUsed: 0 });
       }),
       { numRuns: 150 },
     );
@@ -132,7 +140,9 @@ describe('serving engine', () => {
     fc.assert(
       fc.property(arrivals, (list) => {
         const together = list.map((request) => ({ ...request, atMs: 0 }));
-        const { events, stats } = live(tight, together, Infinity);
+        // With room for all four, so that nothing is computed twice.
+        const roomy = { ...tight, kvTokens: 2048 };
+        const { events, stats } = live(roomy, together, Infinity);
         const prompt = together.reduce((sum, r) => sum + Math.max(1, r.tokensIn - (r.tokensCached ?? 0)), 0);
         const decode = together.reduce((sum, r) => sum + r.tokensOut - 1, 0);
         // Token k of a reply attends to the prompt and the k tokens before it.
@@ -175,7 +185,7 @@ describe('serving engine', () => {
   it('forgets a cancelled request, frees its room and serves the rest', () => {
     fc.assert(
       fc.property(anyParams, arrivals, fc.integer({ min: 0, max: 300 }), (engineParams, list, cancelAtMs) => {
-        const engine = createEngine(engineParams);
+        const engine = create(engineParams);
         for (const [index, request] of list.entries()) engine.submit({ ...request, atMs: 0, id: String(index) });
         const events = engine.advanceTo(cancelAtMs);
         engine.cancel('0', cancelAtMs);
@@ -183,14 +193,14 @@ describe('serving engine', () => {
         expect(rest.some((event) => event.id === '0')).toBe(false);
         const done = new Set(finished([...events, ...rest]).map((event) => event.id));
         for (let index = 1; index < list.length; index++) expect(done.has(String(index))).toBe(true);
-        expect(engine.stats()).toMatchObject({ running: 0, waiting: 0, kvTokensUsed: 0 });
+        expect(engine.stats()).toMatchObject({ running: 0, waiting: 0, kvBlocksUsed: 0 });
       }),
       { numRuns: 100 },
     );
   });
 
   it('counts the tokens produced so far', () => {
-    const engine = createEngine(genericSmall);
+    const engine = create(genericSmall);
     engine.submit({ id: 'a', atMs: 0, tokensIn: 10, tokensOut: 50 });
     engine.advanceTo(0);
     expect(engine.tokensProduced('a')).toBe(0);
@@ -208,7 +218,7 @@ describe('serving engine', () => {
   it('refuses what cannot work', () => {
     expect(() => checkEngineParams({ ...genericSmall, maxBatchedTokens: 8, maxNumSeqs: 9 })).toThrow(/maxBatchedTokens/);
     expect(() => checkEngineParams({ ...genericSmall, stepFixedMs: -1 })).toThrow(/stepFixedMs/);
-    const engine = createEngine(tight);
+    const engine = create(tight);
     expect(() => engine.submit({ id: 'big', atMs: 0, tokensIn: 600, tokensOut: 1 })).toThrow(/KV cache/);
     engine.submit({ id: 'a', atMs: 10, tokensIn: 1, tokensOut: 1 });
     expect(() => engine.submit({ id: 'a', atMs: 11, tokensIn: 1, tokensOut: 1 })).toThrow(/already/);
