@@ -1,14 +1,19 @@
 import type { StepCoefficients } from '../../runtime/llm/engine/hardware-profile.ts';
 import type { EngineArgs } from '../../runtime/llm/engine/step-time.ts';
-import { fitPositive } from './fit-solve.ts';
-import { stepMsOf } from './fit-step-ms.ts';
-import { fitSteps, type StepFit, type StepObservation } from './fit-steps.ts';
-import { batchOf, readTimeline, type Stretch, type TimedRequest, type Timeline } from './fit-timeline.ts';
+import { fitByCounting } from './fit-counts.ts';
+import { fitBySimulation, type SimulatedFit, type WatchedRequest } from './fit-simulate.ts';
+import type { TimedRequest } from './fit-timeline.ts';
 
-export interface LogFit extends StepFit {
-  /** Stretches of time between marks in the log, and how many of them the fit could not use. */
-  readonly stretches: number;
-  readonly unused: number;
+export interface LogFit {
+  readonly coefficients: StepCoefficients;
+  /** Relative errors of times to the first token and of decode times, absolute values. */
+  readonly medianErrorShare: number;
+  readonly p90ErrorShare: number;
+  /** Requests that were compared. */
+  readonly compared: number;
+  /** Where counting steps sufficed, or the engine was run to find the coefficients. */
+  readonly method: 'counted' | 'simulated';
+  readonly undetermined: readonly string[];
 }
 
 export interface LogFitOptions {
@@ -16,105 +21,93 @@ export interface LogFitOptions {
   readonly untilMs?: number;
 }
 
+/** Tokens in a step from which on more tokens take longer: where reading the weights no longer hides the arithmetic. */
+const knees = [1, 128, 256] as const;
+/** Differences of timestamps below this are noise, in ms. */
+const floorMs = 1;
+
 /**
- * Step-time coefficients from a request log alone.
+ * Step-time coefficients from a request log alone, for an engine whose arguments are known.
  *
- * First and last tokens mark ends of steps, and between two marks the batch is known (`readTimeline`); what is not known
- * is how many steps lie between. A request that got n tokens after its first took n steps, so
- * n = Σ over its stretches (duration − time for prompts) / (time of a decode step), which four coefficients must satisfy
- * for all requests at once. With those, the number of steps of each stretch can be rounded to a whole one, and all
- * coefficients follow from a linear regression of durations on batches (`fitSteps`); twice, to correct roundings.
+ * Steps are counted first (`fitByCounting`), which is exact where every batch can be read from the log. Where sequences
+ * were preempted, or found prefixes in a cache, or when the scheduler plans ahead, it is not; so the engine itself is run
+ * on the requests from several first guesses, and moved until the times come out as logged (`fitBySimulation`).
  */
 export function fitFromLog(requests: readonly TimedRequest[], args: EngineArgs, options: LogFitOptions = {}): LogFit {
+  const { untilMs = Number.POSITIVE_INFINITY } = options;
   if (requests.length < 2) throw new RangeError('a fit needs at least two requests');
-  const timeline = readTimeline(requests, args, options.untilMs);
-  let stepMs = stepMsOf(firstGuess(timeline));
-  let fit: StepFit | undefined;
-  let used: StepObservation[] = [];
-  for (let round = 0; round < 3; round++) {
-    used = observationsOf(timeline, stepMs);
-    if (used.length < 2) throw new RangeError('the log shows fewer than two stretches of time whose batches are known');
-    fit = fitSteps(used);
-    stepMs = stepMsOf(fit.coefficients);
-  }
-  const stretches = timeline.stretches.filter(({ known }) => known).length;
-  return { ...(fit as StepFit), stretches, unused: stretches - used.length };
+  const counted = fitByCounting(requests, args, options.untilMs);
+  const watched = requests.map((request) => watch(request, untilMs));
+  const starts = [...(counted ? [counted.coefficients] : []), plainStart(requests, args)];
+  let best: SimulatedFit | undefined;
+  for (const start of starts)
+    for (const knee of knees.filter((knee) => knee === 1 || knee * 2 <= args.maxNumBatchedTokens)) {
+      const fit = fitBySimulation({ groups: [watched], args, start, knee, floorMs });
+      // A knee is one more choice and must earn it.
+      if (!best || fit.loss < best.loss * 0.98) best = fit;
+    }
+  const simulated = best as SimulatedFit;
+  const errors = [...simulated.firstErrors, ...simulated.decodeErrors].map(Math.abs).sort((a, b) => a - b);
+  const quantile = (share: number) => errors[Math.min(errors.length - 1, Math.floor(share * errors.length))] ?? 0;
+  return {
+    coefficients: simulated.coefficients,
+    medianErrorShare: quantile(0.5),
+    p90ErrorShare: quantile(0.9),
+    compared: requests.length,
+    method: 'simulated',
+    undetermined: [...simulated.undetermined, ...unseen(requests)],
+  };
 }
 
-/** Fixed time, time per sequence, per token of context and per prompt token, from the number of tokens each request got. */
-function firstGuess(timeline: Timeline): StepCoefficients {
-  const busy = timeline.stretches.filter(({ known }) => known);
-  const tokens = timeline.decodes.reduce((sum, { steps }) => sum + steps, 0);
-  const decodeMs = timeline.decodes.reduce(
-    (sum, { first, end }) => sum + (timeline.stretches[end - 1]?.endMs ?? 0) - (timeline.stretches[first]?.startMs ?? 0),
-    0,
-  );
-  const meanMs = tokens > 0 ? decodeMs / tokens : 1;
-  const mean = (of: (stretch: Stretch) => number) => busy.reduce((sum, stretch) => sum + of(stretch), 0) / Math.max(1, busy.length);
-  const decodes = Math.max(
-    1,
-    mean((stretch) => stretch.decodes),
-  );
-  const start = [
-    meanMs * 0.7,
-    (meanMs * 0.1) / decodes,
-    (meanMs * 0.2) /
-      Math.max(
-        1,
-        mean((stretch) => stretch.contextTokens),
-      ),
-    meanMs / 500,
-  ];
-  const values = fitPositive((parameters) => stepResiduals(timeline, parameters), start);
-  const [fixed = 0, perSequence = 0, perContextToken = 0, perPromptToken = 0] = values;
+const watch = ({ queuedMs, firstTokenMs, lastTokenMs, tokensIn, tokensOut }: TimedRequest, untilMs: number): WatchedRequest => ({
+  atMs: queuedMs,
+  tokensIn,
+  tokensOut,
+  ...(firstTokenMs <= untilMs ? { firstMs: firstTokenMs - queuedMs } : {}),
+  ...(lastTokenMs <= untilMs ? { decodeMs: lastTokenMs - firstTokenMs } : {}),
+});
+
+/** Seven tenths of the mean time per token fixed, the rest by sequences and context; prompts a hundred times faster per token. */
+function plainStart(requests: readonly TimedRequest[], args: EngineArgs): StepCoefficients {
+  const tokens = requests.reduce((sum, { tokensOut }) => sum + tokensOut - 1, 0);
+  const decodeMs = requests.reduce((sum, { firstTokenMs, lastTokenMs }) => sum + lastTokenMs - firstTokenMs, 0);
+  const spanMs = Math.max(...requests.map((r) => r.lastTokenMs)) - Math.min(...requests.map((r) => r.firstTokenMs));
+  const stepMs = tokens > 0 ? decodeMs / tokens : 1;
+  const together = Math.max(1, decodeMs / Math.max(1, spanMs));
+  const context = requests.reduce((sum, { tokensIn, tokensOut }) => sum + tokensIn + tokensOut / 2, 0) / requests.length;
   return {
     hostMs: 0,
     hostMsPerSequence: 0,
-    dense: { at: [0, 1], ms: [fixed, fixed + perPromptToken] },
-    perSequence: { at: [0, 1], ms: [0, Math.max(0, perSequence - perPromptToken)] },
-    decodeAttention: { fixedMs: 0, msPerSequence: 0, msPerContextToken: perContextToken },
+    dense: { at: [1, args.maxNumBatchedTokens], ms: [stepMs * 0.7, stepMs * 0.7 + (stepMs / 300) * args.maxNumBatchedTokens] },
+    perSequence: { at: [0, 1], ms: [0, (stepMs * 0.1) / together] },
+    decodeAttention: { fixedMs: 0, msPerSequence: 0, msPerContextToken: (stepMs * 0.1) / together / context },
     prefillAttention: { fixedMs: 0, msPerToken: 0, msPerPair: 0 },
   };
 }
 
-/** For each request the steps that its stretches should have had, against those they had, as a share; far ones count less. */
-function stepResiduals({ stretches, decodes }: Timeline, parameters: readonly number[]): number[] {
-  const [fixed = 0, perSequence = 0, perContextToken = 0, perPromptToken = 0] = parameters;
-  const total = [0];
-  const firsts: number[] = [];
-  for (const stretch of stretches) {
-    const stepMs = fixed + perSequence * stretch.decodes + perContextToken * stretch.contextTokens;
-    const promptMs = stretch.prompts.reduce((sum, { tokens }) => sum + tokens, 0) * perPromptToken;
-    const durationMs = stretch.endMs - stretch.startMs;
-    total.push((total[total.length - 1] ?? 0) + (durationMs - promptMs) / stepMs);
-    // Nothing decodes, so the steps are those of the prompts.
-    const alone = stretch.known && stretch.decodes === 0;
-    if (alone) firsts.push(soft((fixed * stretch.prompts.length + promptMs) / durationMs - 1));
-  }
+/** What no simulation can tell, because the log does not vary in it. */
+function unseen(requests: readonly TimedRequest[]): string[] {
+  const prompts = new Set(requests.map(({ tokensIn }) => tokensIn));
+  const [shortest, longest] = [Math.min(...prompts), Math.max(...prompts)];
+  const busiest = mostTogether(requests);
   return [
-    ...decodes.filter(({ steps }) => steps > 0).map(({ first, end, steps }) => soft(((total[end] ?? 0) - (total[first] ?? 0)) / steps - 1)),
-    ...firsts,
+    ...(prompts.size === 1 ? [`how prefill grows with the prompt: every prompt has ${shortest} tokens`] : []),
+    ...(busiest === 1 ? ['what a second sequence in a step costs: no two requests ran at the same time'] : []),
+    `beyond what was seen (prompts of ${shortest} to ${longest} tokens, ${busiest} at a time): extrapolated`,
+    'how much of the fixed time is work of the host: time alone does not split it from reading the weights',
   ];
 }
 
-/** Grows like a square root beyond a tenth, so that what cannot be explained (preemptions, cached prefixes) does not decide. */
-const soft = (error: number) => (Math.abs(error) <= 0.1 ? error : Math.sign(error) * Math.sqrt(0.1 * (2 * Math.abs(error) - 0.1)));
-
-/** A stretch of so many decode steps cannot be counted to within one: then it stays out. */
-const countable = 40;
-
-/** Each stretch as an observation with a whole number of steps, the one nearest to what the coefficients say. */
-function observationsOf(timeline: Timeline, stepMs: (batch: ReturnType<typeof batchOf>) => number): StepObservation[] {
-  return timeline.stretches.flatMap((stretch): StepObservation[] => {
-    const durationMs = stretch.endMs - stretch.startMs;
-    if (!stretch.known || durationMs <= 0) return [];
-    const prompts = stretch.prompts.map((work) => batchOf(stretch, work));
-    const left = durationMs - prompts.reduce((sum, batch) => sum + stepMs(batch), 0);
-    const decode = batchOf(stretch);
-    const count = stretch.decodes === 0 ? 0 : Math.round(left / stepMs(decode));
-    if (count < 0 || count > countable || count + prompts.length === 0) return [];
-    return [
-      { ms: durationMs, steps: [...prompts.map((batch) => ({ batch, count: 1 })), ...(count > 0 ? [{ batch: decode, count }] : [])] },
-    ];
-  });
+function mostTogether(requests: readonly TimedRequest[]): number {
+  const marks = requests.flatMap(({ scheduledMs, lastTokenMs }) => [
+    { ms: scheduledMs, by: 1 },
+    { ms: lastTokenMs, by: -1 },
+  ]);
+  let now = 0;
+  let most = 0;
+  for (const { by } of marks.sort((a, b) => a.ms - b.ms || a.by - b.by)) {
+    now += by;
+    most = Math.max(most, now);
+  }
+  return most;
 }

@@ -116,36 +116,36 @@ function settle(gram: readonly number[][], moment: readonly number[], solution: 
   }
 }
 
+export interface PositiveFit {
+  readonly values: readonly number[];
+  readonly residuals: readonly number[];
+  /** Standard error of the logarithm of each value, from the curvature at the solution; infinite where there is none. */
+  readonly logErrors: readonly number[];
+}
+
 /**
  * Minimizes the sum of squares of `residuals` over positive parameters by Levenberg's method on their logarithms, with
- * differences for derivatives. Deterministic; stops when a round gains less than a millionth.
+ * differences of `stride` for derivatives. Deterministic; stops when a round gains less than a ten-thousandth.
  */
 export function fitPositive(
   residuals: (parameters: readonly number[]) => readonly number[],
   start: readonly number[],
-  rounds = 60,
-): number[] {
+  { stride = 1e-4, rounds = 60 }: { readonly stride?: number; readonly rounds?: number } = {},
+): PositiveFit {
   const cost = (list: readonly number[]) => list.reduce((sum, value) => sum + value * value, 0);
   const residualsAt = (logs: readonly number[]) => residuals(logs.map(Math.exp));
   let logs = start.map(Math.log);
   let here = residualsAt(logs);
   let damping = 1e-2;
+  let last = curvature(residualsAt, logs, here, stride);
   for (let round = 0; round < rounds; round++) {
-    const columns = logs.map((_, k) => {
-      const moved = residualsAt(logs.map((value, i) => (i === k ? value + 1e-4 : value)));
-      return moved.map((value, i) => (value - (here[i] ?? 0)) / 1e-4);
-    });
-    const rows = here.map((_, i) => columns.map((column) => column[i] ?? 0));
-    const { gram, moment } = normalEquations(
-      rows,
-      here.map((value) => -value),
-    );
+    const { gram, moment } = last;
     let gained = 0;
     for (let attempt = 0; attempt < 8 && gained === 0; attempt++) {
       const damped = gram.map((line, i) => line.map((value, j) => (i === j ? value * (1 + damping) + damping * 1e-3 : value)));
       // A parameter the data says nothing of must not run away.
-      const stride = solveSymmetric(damped, moment)?.map((value) => Math.max(-1, Math.min(1, value)));
-      const next = stride && logs.map((value, i) => value + (stride[i] ?? 0));
+      const step = solveSymmetric(damped, moment)?.map((value) => Math.max(-1, Math.min(1, value)));
+      const next = step && logs.map((value, i) => value + (step[i] ?? 0));
       const there = next && residualsAt(next);
       if (next && there && cost(there) < cost(here)) {
         gained = 1 - cost(there) / cost(here);
@@ -154,7 +154,39 @@ export function fitPositive(
         damping /= 4;
       } else damping = damping * 4 + 1e-9;
     }
-    if (gained < 1e-6) break;
+    if (gained > 0) last = curvature(residualsAt, logs, here, stride);
+    if (gained < 1e-4) break;
   }
-  return logs.map(Math.exp);
+  const variance = cost(here) / Math.max(1, here.length - logs.length);
+  return { values: logs.map(Math.exp), residuals: here, logErrors: logs.map((_, k) => standardError(last.gram, k, variance)) };
+}
+
+function curvature(
+  residualsAt: (logs: readonly number[]) => readonly number[],
+  logs: readonly number[],
+  here: readonly number[],
+  stride: number,
+) {
+  const columns = logs.map((_, k) => {
+    const moved = (by: number) => residualsAt(logs.map((value, i) => (i === k ? value + by : value)));
+    const [up, down] = [moved(stride), moved(-stride)];
+    return up.map((value, i) => (value - (down[i] ?? 0)) / (2 * stride));
+  });
+  const rows = here.map((_, i) => columns.map((column) => column[i] ?? 0));
+  return normalEquations(
+    rows,
+    here.map((value) => -value),
+  );
+}
+
+/** Square root of the k-th diagonal entry of variance × gram⁻¹, by what the other columns leave of the k-th. */
+function standardError(gram: readonly (readonly number[])[], k: number, variance: number): number {
+  const own = at(gram, k, k);
+  const others = gram.map((_, i) => i).filter((i) => i !== k && at(gram, i, i) > 0);
+  const scale = others.map((i) => 1 / Math.sqrt(at(gram, i, i)));
+  const inner = others.map((i, a) => others.map((j, b) => at(gram, i, j) * (scale[a] ?? 1) * (scale[b] ?? 1) + (a === b ? 1e-10 : 0)));
+  const moment = others.map((i, a) => at(gram, i, k) * (scale[a] ?? 1));
+  const solution = solveSymmetric(inner, moment) ?? [];
+  const left = own - solution.reduce((sum, value, i) => sum + value * (moment[i] ?? 0), 0);
+  return left <= 1e-12 * own || own === 0 ? Number.POSITIVE_INFINITY : Math.sqrt(variance / left);
 }

@@ -41,7 +41,12 @@ async function ask(number: number): Promise<Asked> {
     if (firstMs === 0) firstMs = performance.now();
     if (chunk.usage) usage = chunk.usage;
   }
-  return { ttftMs: firstMs - startMs, totalMs: performance.now() - startMs, tokensIn: usage.prompt_tokens, tokensOut: usage.completion_tokens };
+  return {
+    ttftMs: firstMs - startMs,
+    totalMs: performance.now() - startMs,
+    tokensIn: usage.prompt_tokens,
+    tokensOut: usage.completion_tokens,
+  };
 }
 
 const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
