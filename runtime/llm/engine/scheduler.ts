@@ -27,6 +27,7 @@ const emptyBatch = (): StepBatch => ({
   prefillTokens: 0,
   prefillContextTokens: 0,
   prefillPairs: 0,
+  prefillChunkMax: 0,
   samples: 0,
 });
 
@@ -183,6 +184,7 @@ export function createScheduler(args: EngineArgs): Scheduler {
     const { batch } = step;
     batch.prefillChunks++;
     batch.prefillTokens += tokens;
+    batch.prefillChunkMax = Math.max(batch.prefillChunkMax, tokens);
     batch.prefillContextTokens += sequence.computed;
     batch.prefillPairs += tokens * (sequence.computed + (tokens + 1) / 2);
     sequence.computed += tokens;

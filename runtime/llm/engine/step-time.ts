@@ -14,6 +14,8 @@ export interface StepBatch {
   prefillContextTokens: number;
   /** Σ over chunks of tokens × (context before + (tokens + 1) / 2): query-key pairs under a causal mask. */
   prefillPairs: number;
+  /** Tokens of the largest chunk. */
+  prefillChunkMax: number;
   /** Sequences whose logits are computed: decodes, and prompts that end in this step. */
   samples: number;
 }
