@@ -24,6 +24,11 @@ const duration = (text: string) => {
     throw new InvalidArgumentError('a duration such as 500ms, 90s, 2m or 1h is needed.');
   }
 };
+const positive = (text: string) => {
+  const value = Number(text.trim() || Number.NaN);
+  if (!(value >= 0)) throw new InvalidArgumentError('a number of at least 0 is needed.');
+  return value;
+};
 const progressOption = () =>
   new Option('--progress <mode>', 'how to show progress').choices(['auto', 'tty', 'plain', 'ndjson', 'quiet']).default('auto');
 const shareOf = (text: string) => {
@@ -122,6 +127,25 @@ export function createProgram(setCode: SetCode): Command {
   ofCassette('check <file>', 'read every line and name those that cannot be relied on').action(async (file) =>
     setCode(await (await import('./commands/cassette.ts')).checkCassette(file)),
   );
+
+  const llm = command('llm', 'fit and replay serving engines');
+  const ofLlm = (usage: string, summary: string) => llm.command(usage).description(summary).exitOverride();
+  ofLlm('fit <source>', 'write a hardware profile from operator timings (folder), a request log (.jsonl) or an endpoint (URL)')
+    .option('-o, --out <file>', 'where to')
+    .option('--json', 'print the profile as JSON')
+    .option('--name <name>', 'name of the profile')
+    .option('--gpu <name>', 'GPU it is for')
+    .option('--model <name>', 'model it is for; the name on the wire of an endpoint')
+    .option('--engine-args <args>', 'of a log: name=value,… or the meta.json of the run; may be repeated', each)
+    .option('--host-ms <ms>', 'of timings: work of the host per step', positive, 0)
+    .option('--max-prompt <tokens>', 'of an endpoint: longest prompt to ask with', whole(16), 1024)
+    .option('--max-reply <tokens>', 'of an endpoint: longest reply to ask for', whole(4), 48)
+    .option('--max-concurrency <n>', 'of an endpoint: most requests in flight', whole(1), 16)
+    .option('--repeats <n>', 'of an endpoint: how often each round is measured', whole(1), 2)
+    .option('--for <duration>', 'of an endpoint: no round begins after this long', duration, 120_000)
+    .option('--key-env <name>', 'of an endpoint: environment variable that holds its key')
+    .option('--seed <n>', 'of an endpoint: seed of what is asked', whole(0), 1)
+    .action(async (source, options) => setCode(await (await import('./commands/llm/fit.ts')).fitProfile(source, options)));
 
   command('resume [run]', 'go on with a run that was stopped; nothing finished is repeated')
     .option('--keep', 'leave the best layout serving at the end')

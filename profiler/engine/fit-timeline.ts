@@ -15,6 +15,7 @@ export interface TimedRequest {
 export interface PromptWork {
   readonly chunks: number;
   readonly tokens: number;
+  readonly longest: number;
   /** Query-key pairs, as in `StepBatch.prefillPairs`. */
   readonly pairs: number;
   /** Prompts that end in the step. */
@@ -125,12 +126,12 @@ function spreadPrompts(
 
 /** Chunks in order, cut so that no step has more than `perStep` tokens; the last step is the fullest that can end all. */
 function packed(chunks: readonly { tokens: number; done: number; ends: boolean }[], perStep: number): PromptWork[] {
-  const steps: PromptWork[] = [{ chunks: 0, tokens: 0, pairs: 0, ending: 0 }];
+  const steps: PromptWork[] = [{ chunks: 0, tokens: 0, longest: 0, pairs: 0, ending: 0 }];
   let room = perStep;
   for (const { tokens, done } of chunks) {
     for (let from = 0; from < tokens; ) {
       if (room === 0) {
-        steps.push({ chunks: 0, tokens: 0, pairs: 0, ending: 0 });
+        steps.push({ chunks: 0, tokens: 0, longest: 0, pairs: 0, ending: 0 });
         room = perStep;
       }
       const size = Math.min(room, tokens - from);
@@ -144,10 +145,11 @@ function packed(chunks: readonly { tokens: number; done: number; ends: boolean }
 
 function addChunk(steps: PromptWork[], chunk: { readonly tokens: number; readonly done: number; readonly ends: boolean }): void {
   const at = Math.max(0, steps.length - 1);
-  const step = steps[at] ?? { chunks: 0, tokens: 0, pairs: 0, ending: 0 };
+  const step = steps[at] ?? { chunks: 0, tokens: 0, longest: 0, pairs: 0, ending: 0 };
   steps[at] = {
     chunks: step.chunks + 1,
     tokens: step.tokens + chunk.tokens,
+    longest: Math.max(step.longest, chunk.tokens),
     pairs: step.pairs + chunk.tokens * (chunk.done + (chunk.tokens + 1) / 2),
     ending: step.ending + (chunk.ends ? 1 : 0),
   };
@@ -172,6 +174,7 @@ export function batchOf(stretch: Stretch, work?: PromptWork): StepBatch {
     decodeContextMax: stretch.contextMax,
     prefillChunks: work?.chunks ?? 0,
     prefillTokens: work?.tokens ?? 0,
+    prefillChunkMax: work?.longest ?? 0,
     prefillContextTokens: 0,
     prefillPairs: work?.pairs ?? 0,
     samples: stretch.decodes + (work?.ending ?? 0),

@@ -36,7 +36,9 @@ export function readOperatorTables(tensorParallelSize: number, files: OperatorFi
       decodeContext: numberOf(row, 3),
       ms: numberOf(row, 4) / 1000,
     })),
-    ...(experts ? { experts: experts.map((row) => ({ tokens: numberOf(row, 0), experts: numberOf(row, 1), ms: numberOf(row, 2) / 1000 })) } : {}),
+    ...(experts
+      ? { experts: experts.map((row) => ({ tokens: numberOf(row, 0), experts: numberOf(row, 1), ms: numberOf(row, 2) / 1000 })) }
+      : {}),
     ...(skew === undefined ? {} : { skew }),
   };
 }
@@ -52,7 +54,9 @@ function readTable({ path, text }: TableFile, columns: readonly string[]): Row[]
   const at = columns.map((column) => header.indexOf(column));
   const missing = columns.filter((_, index) => at[index] === -1);
   if (missing.length > 0) {
-    return fail('DMAS_ENGINE_FILE', `${path}:1: no column ${missing.join(', ')}`, { fix: `The first line must name ${columns.join(', ')}.` });
+    return fail('DMAS_ENGINE_FILE', `${path}:1: no column ${missing.join(', ')}`, {
+      fix: `The first line must name ${columns.join(', ')}.`,
+    });
   }
   const rows: Row[] = [];
   for (let line = 1; line < lines.length; line++) {
@@ -64,7 +68,9 @@ function readTable({ path, text }: TableFile, columns: readonly string[]): Row[]
         if (column === 'layer') return cell;
         const value = cell === '' ? Number.NaN : Number(cell);
         if (value >= 0) return value;
-        return fail('DMAS_ENGINE_FILE', `${path}:${line + 1}: ${column} is "${cell}"`, { fix: `${column} must be a number of at least 0.` });
+        return fail('DMAS_ENGINE_FILE', `${path}:${line + 1}: ${column} is "${cell}"`, {
+          fix: `${column} must be a number of at least 0.`,
+        });
       }),
     );
   }
