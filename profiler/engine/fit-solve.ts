@@ -125,12 +125,12 @@ export interface PositiveFit {
 
 /**
  * Minimizes the sum of squares of `residuals` over positive parameters by Levenberg's method on their logarithms, with
- * differences of `stride` for derivatives. Deterministic; stops when a round gains less than a ten-thousandth.
+ * differences of `stride` for derivatives. Residuals are taken to scatter by `leastNoise` at least. Deterministic; stops when a round gains less than a ten-thousandth.
  */
 export function fitPositive(
   residuals: (parameters: readonly number[]) => readonly number[],
   start: readonly number[],
-  { stride = 1e-4, rounds = 60 }: { readonly stride?: number; readonly rounds?: number } = {},
+  { stride = 1e-4, rounds = 60, leastNoise = 0 }: { readonly stride?: number; readonly rounds?: number; readonly leastNoise?: number } = {},
 ): PositiveFit {
   const cost = (list: readonly number[]) => list.reduce((sum, value) => sum + value * value, 0);
   const residualsAt = (logs: readonly number[]) => residuals(logs.map(Math.exp));
@@ -157,7 +157,7 @@ export function fitPositive(
     if (gained > 0) last = curvature(residualsAt, logs, here, stride);
     if (gained < 1e-4) break;
   }
-  const variance = cost(here) / Math.max(1, here.length - logs.length);
+  const variance = Math.max(leastNoise ** 2, cost(here) / Math.max(1, here.length - logs.length));
   return { values: logs.map(Math.exp), residuals: here, logErrors: logs.map((_, k) => standardError(last.gram, k, variance)) };
 }
 

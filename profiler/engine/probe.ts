@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Agent } from 'undici';
 import { fail } from '../../compiler/contracts/index.ts';
 import { type ProbeRound, planProbe } from './probe-plan.ts';
@@ -102,6 +103,8 @@ async function runRound(round: ProbeRound, ask: Ask): Promise<(ProbedRequest | u
  */
 export async function openAsker({ endpoint, connections, random, signal }: AskerOptions): Promise<Asker> {
   const dispatcher = new Agent({ connections, bodyTimeout: patienceMs, headersTimeout: patienceMs });
+  // Every request in flight listens to it.
+  setMaxListeners(0, signal);
   const close = () => dispatcher.close().catch(() => dispatcher.destroy());
   try {
     return { ...(await acquaint(endpoint, dispatcher, random, signal)), close };
