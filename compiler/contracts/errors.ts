@@ -199,6 +199,11 @@ export const errorCatalogue = {
     help: 'What was answered is in the cassette. Mend the cause and record again: entries only add up.',
     exitCode: environmentNotReady,
   },
+  DMAS_ENGINE_FILE: {
+    title: 'A log, table or setting of a serving engine is not of the expected form.',
+    help: 'Mend the file at the place shown; docs/engine.md says what it must hold.',
+    exitCode: invalidInput,
+  },
   DMAS_RUN_NOT_FOUND: { title: 'There is no such run.', help: 'See dmas-opt list.', exitCode: invalidInput },
   DMAS_RUN_CORRUPT: {
     title: 'A run folder is damaged or was written by a newer version.',

@@ -237,13 +237,13 @@ export function createScheduler(args: EngineArgs): Scheduler {
     let found = 0;
     let revived = 0;
     let foundInUse = 0;
-    const own = sequence.fixedCached === undefined && prefixCaching;
-    if (own) {
-      const most = Math.min(sequence.prefix.length, Math.floor((sequence.length - 1) / blockSize));
-      ({ blocks: found, inUse: foundInUse } = pool.match(sequence.prefix, most, nowMs));
+    const full = Math.floor((sequence.length - 1) / blockSize);
+    if (prefixCaching) {
+      const most = sequence.fixedCached === undefined ? Math.min(sequence.prefix.length, full) : 0;
+      if (most > 0) ({ blocks: found, inUse: foundInUse } = pool.match(sequence.prefix, most, nowMs));
       if (sequence.freed && found === most) {
-        const full = Math.floor(Math.min(sequence.freedTokens, sequence.length - 1) / blockSize);
-        revived = Math.max(0, Math.min(pool.surviving(sequence.freed), full - found));
+        const computed = Math.min(full, Math.floor(sequence.freedTokens / blockSize));
+        revived = Math.max(0, Math.min(pool.surviving(sequence.freed), computed - found));
       }
     }
     if (total - foundInUse > pool.free) return false;
@@ -254,7 +254,7 @@ export function createScheduler(args: EngineArgs): Scheduler {
       sequence.freed = undefined;
     }
     sequence.blocks = revived;
-    sequence.computed = own ? (found + revived) * blockSize : Math.min(sequence.fixedCached ?? 0, sequence.length - 1);
+    sequence.computed = Math.max((found + revived) * blockSize, Math.min(sequence.fixedCached ?? 0, sequence.length - 1));
     if (sequence.preemptions === 0) {
       sequence.scheduledMs = nowMs;
       sequence.tokensCached = sequence.computed;
