@@ -227,11 +227,6 @@ export const errorCatalogue = {
     help: 'It must stream chat completions with usage under the model name given; the message says what it answered.',
     exitCode: environmentNotReady,
   },
-  DMAS_ENGINE_FILE: {
-    title: 'Timings or a request log of an engine cannot be read.',
-    help: 'See docs/engine.md for the columns of each file.',
-    exitCode: invalidInput,
-  },
   DMAS_ENV_DISK: {
     title: 'The disk is full or not writable.',
     help: 'Free space, then dmas-opt resume: no finished block is lost.',

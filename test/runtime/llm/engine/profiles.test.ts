@@ -38,11 +38,13 @@ describe('shipped profiles', () => {
     ]);
   });
 
-  it('take less time for a long prompt with more GPUs', () => {
+  // Over PCIe the sums of a long prompt can cost more than the second GPU saves.
+  it('take less time for a long prompt with more GPUs on NVLink', () => {
     const tokens = 2048;
     const none = { decodes: 0, decodeContextTokens: 0, decodeContextMax: 0, prefillContextTokens: 0, samples: 1 };
     const prompt = { prefillChunks: 1, prefillTokens: tokens, prefillChunkMax: tokens, prefillPairs: (tokens * (tokens + 1)) / 2 };
-    for (const { stepsByTensorParallel } of shippedProfiles) {
+    for (const { gpu, stepsByTensorParallel } of shippedProfiles) {
+      if ((gpus[gpu]?.linkGbPerS ?? 0) < 100) continue;
       const stepMs = Object.values(stepsByTensorParallel).map((steps) => coefficientStepTime(steps).stepMs({ ...none, ...prompt }));
       expect([...stepMs].sort((a, b) => b - a)).toEqual(stepMs);
     }
