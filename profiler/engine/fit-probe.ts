@@ -30,7 +30,9 @@ export interface ProbeFit {
 const budgets = [128, 256, 512, 1024, 2048, 4096, 8192];
 /** How far a client’s clock and event loop are off, in ms. */
 const floorMs = 5;
-/** A budget must explain that much more than none to be believed. */
+/** Where matrix products on a processor become cheaper per token, having enough of them to fill its tiles. */
+const bend = 32;
+/** A budget, or a bend, must explain that much more than none to be believed. */
 const believable = 0.9;
 
 /**
@@ -55,23 +57,26 @@ export function fitProbe(run: ProbeRun, known: Partial<EngineArgs> = {}): ProbeF
     ...(known.asyncScheduling === undefined ? {} : { asyncScheduling: known.asyncScheduling }),
   });
   const start = guess(run.rounds);
-  const fitWith = (budget: number, from: StepCoefficients, overheadMs: number, rounds: number) =>
-    fitBySimulation({ groups, args: argsFor(budget), start: from, knee: 1, overheadMs, floorMs, rounds });
+  const fitWith = (budget: number, from: StepCoefficients, overheadMs: number, rounds: number, knee: number) =>
+    fitBySimulation({ groups, args: argsFor(budget), start: from, knee, overheadMs, floorMs, rounds });
   // Without a limit first: a budget no prompt of the run reaches.
-  const open = fitWith(known.maxNumBatchedTokens ?? unlimited(longest * together), start.coefficients, start.overheadMs, 10);
+  const openBudget = known.maxNumBatchedTokens ?? unlimited(longest * together);
+  const open = fitWith(openBudget, start.coefficients, start.overheadMs, 10, 1);
   const tried =
     known.maxNumBatchedTokens === undefined
       ? budgets
           .filter((budget) => budget < longest * 2)
-          .map((budget) => ({ budget, fit: fitWith(budget, open.coefficients, open.overheadMs, 6) }))
+          .map((budget) => ({ budget, fit: fitWith(budget, open.coefficients, open.overheadMs, 6, 1) }))
       : [];
   const best = tried.reduce<{ budget: number; fit: SimulatedFit } | undefined>(
     (a, b) => (a && a.fit.loss <= b.fit.loss ? a : b),
     undefined,
   );
   const found = best && best.fit.loss < open.loss * believable ? best : undefined;
-  const fit = found?.fit ?? open;
   const budget = known.maxNumBatchedTokens ?? found?.budget;
+  const straight = found?.fit ?? open;
+  const bent = fitWith(budget ?? openBudget, straight.coefficients, straight.overheadMs, 12, bend);
+  const fit = bent.loss < straight.loss * believable ? bent : straight;
   const errors = [...fit.firstErrors, ...fit.decodeErrors].map(Math.abs).sort((a, b) => a - b);
   const quantile = (share: number) => errors[Math.min(errors.length - 1, Math.floor(share * errors.length))] ?? 0;
   return {
@@ -82,7 +87,7 @@ export function fitProbe(run: ProbeRun, known: Partial<EngineArgs> = {}): ProbeF
       mostSeen: seqs.most,
       ...(budget === undefined ? {} : { maxNumBatchedTokens: budget }),
     },
-    args: argsFor(budget ?? unlimited(longest * together)),
+    args: argsFor(budget ?? openBudget),
     medianErrorShare: quantile(0.5),
     p90ErrorShare: quantile(0.9),
     compared: groups.flat().length,

@@ -33,7 +33,7 @@ export interface SimulatedFitOptions {
   readonly groups: readonly (readonly WatchedRequest[])[];
   readonly args: EngineArgs;
   readonly start: StepCoefficients;
-  /** Tokens in a step up to which it takes no longer for having more of them; 1 where each counts. */
+  /** Tokens in a step from which on each takes another time than below; 1 where all take the same. */
   readonly knee: number;
   /** Where requests were watched from outside: a first value for the time outside the engine. */
   readonly overheadMs?: number;
@@ -50,8 +50,11 @@ const names = [
   'the time per prompt token',
   'the fixed time of a step with prompt tokens in it',
   'the time of attention within a prompt',
+  'the time per token in a step of few tokens',
   'the time of a request outside the engine',
 ] as const;
+
+const bendIndex = 6;
 
 /**
  * Improves coefficients by running the engine: requests with their arrivals go through a simulated one, and the
@@ -65,24 +68,24 @@ export function fitBySimulation(options: SimulatedFitOptions): SimulatedFit {
   const start = parametersOf(options.start, groups.flat());
   const errorsOf = (parameters: readonly number[]) => {
     const simulated = simulateGroups(groups, args, coefficientsOf(parameters, knee, args.maxNumBatchedTokens));
-    return compare(groups, simulated, outside ? (parameters[6] ?? 0) : 0, floorMs);
+    return compare(groups, simulated, outside ? (parameters[7] ?? 0) : 0, floorMs);
   };
-  const fit = fitPositive(
-    (parameters) => {
-      const { first, decode } = errorsOf(parameters);
-      return [...first, ...decode].map(soft);
-    },
-    outside ? [...start, Math.max(0.1, options.overheadMs ?? 0)] : start,
-    { stride: 0.01, rounds: options.rounds ?? 12, leastNoise },
-  );
+  const residuals = (parameters: readonly number[]) => {
+    const { first, decode } = errorsOf(parameters);
+    return [...first, ...decode].map(soft);
+  };
+  const begin = outside ? [...start, Math.max(0.1, options.overheadMs ?? 0)] : start;
+  const fit = fitPositive(residuals, begin, { stride: 0.01, leastNoise, rounds: options.rounds ?? 12 });
   const { first, decode } = errorsOf(fit.values);
   return {
     coefficients: coefficientsOf(fit.values, knee, args.maxNumBatchedTokens),
-    overheadMs: outside ? (fit.values[6] ?? 0) : 0,
+    overheadMs: outside ? (fit.values[7] ?? 0) : 0,
     firstErrors: first,
     decodeErrors: decode,
     loss: fit.residuals.reduce((sum, value) => sum + value * value, 0) / Math.max(1, fit.residuals.length),
-    undetermined: fit.logErrors.flatMap((error, k) => (error > unknownBeyond ? [`${names[k] ?? ''}: ${saidOf(error)}`] : [])),
+    undetermined: fit.logErrors.flatMap((error, k) =>
+      error > unknownBeyond && !(k === bendIndex && knee === 1) ? [`${names[k] ?? ''}: ${saidOf(error)}`] : [],
+    ),
   };
 }
 
@@ -94,8 +97,12 @@ const unknownBeyond = 0.3;
 const saidOf = (error: number) =>
   error > 3 ? 'nothing in the data depends on it enough to be seen' : `known to within a factor of ${Math.exp(error).toFixed(1)} only`;
 
-/** Large errors count in proportion, not squared, so that a few odd requests do not decide. */
-const soft = (error: number) => (Math.abs(error) <= 0.1 ? error : Math.sign(error) * Math.sqrt(0.1 * (2 * Math.abs(error) - 0.1)));
+/**
+ * Cauchy's loss: an error of more than a few percent counts ever less. One request that the simulation admits a step too
+ * early or late is off by a whole prompt of another, and must not decide.
+ */
+const scatter = 0.05;
+const soft = (error: number) => Math.sign(error) * scatter * Math.sqrt(Math.log1p((error / scatter) ** 2));
 
 export interface SimulatedTimes {
   readonly firstMs: number;
@@ -159,17 +166,19 @@ function parametersOf(
     Math.max(perToken + prefillAttention.msPerToken, fixed * 1e-4),
     Math.max(prefillAttention.fixedMs, fixed * 1e-2),
     Math.max(prefillAttention.msPerPair, (perToken * 1e-2) / context),
+    Math.max(perToken, fixed * 1e-4) / 4,
   ];
 }
 
 function coefficientsOf(parameters: readonly number[], knee: number, mostTokens: number): StepCoefficients {
-  const [fixed = 0, perSequence = 0, perContextToken = 0, perPromptToken = 0, prefillFixed = 0, perPair = 0] = parameters;
+  const [fixed = 0, perSequence = 0, perContextToken = 0, perPromptToken = 0, prefillFixed = 0, perPair = 0, perToken = 0] = parameters;
   const last = Math.max(mostTokens, knee + 1);
-  const top = fixed + perPromptToken * (last - knee);
+  const bend = fixed + perToken * (knee - 1);
+  const top = bend + perPromptToken * (last - knee);
   return {
     hostMs: 0,
     hostMsPerSequence: 0,
-    dense: knee > 1 ? { at: [1, knee, last], ms: [fixed, fixed, top] } : { at: [1, last], ms: [fixed, top] },
+    dense: knee > 1 ? { at: [1, knee, last], ms: [fixed, bend, top] } : { at: [1, last], ms: [fixed, top] },
     perSequence: { at: [0, 1], ms: [0, perSequence] },
     decodeAttention: { fixedMs: 0, msPerSequence: 0, msPerContextToken: perContextToken },
     prefillAttention: { fixedMs: prefillFixed, msPerToken: 0, msPerPair: perPair },
