@@ -33,7 +33,10 @@ export interface SimulatedFitOptions {
   readonly groups: readonly (readonly WatchedRequest[])[];
   readonly args: EngineArgs;
   readonly start: StepCoefficients;
-  /** Tokens in a step from which on each takes another time than below; 1 where all take the same. */
+  /**
+   * Tokens in a step from which on each takes another time than below; 1 where all take the same. Seen from outside, the
+   * time below is fitted; from a log it is none, as where reading the weights hides the arithmetic.
+   */
   readonly knee: number;
   /** Where requests were watched from outside: a first value for the time outside the engine. */
   readonly overheadMs?: number;
@@ -50,11 +53,9 @@ const names = [
   'the time per prompt token',
   'the fixed time of a step with prompt tokens in it',
   'the time of attention within a prompt',
-  'the time per token in a step of few tokens',
   'the time of a request outside the engine',
+  'the time per token in a step of few tokens',
 ] as const;
-
-const bendIndex = 6;
 
 /**
  * Improves coefficients by running the engine: requests with their arrivals go through a simulated one, and the
@@ -68,24 +69,23 @@ export function fitBySimulation(options: SimulatedFitOptions): SimulatedFit {
   const start = parametersOf(options.start, groups.flat());
   const errorsOf = (parameters: readonly number[]) => {
     const simulated = simulateGroups(groups, args, coefficientsOf(parameters, knee, args.maxNumBatchedTokens));
-    return compare(groups, simulated, outside ? (parameters[7] ?? 0) : 0, floorMs);
+    return compare(groups, simulated, outside ? (parameters[6] ?? 0) : 0, floorMs);
   };
   const residuals = (parameters: readonly number[]) => {
     const { first, decode } = errorsOf(parameters);
     return [...first, ...decode].map(soft);
   };
-  const begin = outside ? [...start, Math.max(0.1, options.overheadMs ?? 0)] : start;
+  const free = outside && knee > 1;
+  const begin = [...start, ...(outside ? [Math.max(0.1, options.overheadMs ?? 0)] : []), ...(free ? [(start[3] ?? 0) / 4] : [])];
   const fit = fitPositive(residuals, begin, { stride: 0.01, leastNoise, rounds: options.rounds ?? 12 });
   const { first, decode } = errorsOf(fit.values);
   return {
     coefficients: coefficientsOf(fit.values, knee, args.maxNumBatchedTokens),
-    overheadMs: outside ? (fit.values[7] ?? 0) : 0,
+    overheadMs: outside ? (fit.values[6] ?? 0) : 0,
     firstErrors: first,
     decodeErrors: decode,
     loss: fit.residuals.reduce((sum, value) => sum + value * value, 0) / Math.max(1, fit.residuals.length),
-    undetermined: fit.logErrors.flatMap((error, k) =>
-      error > unknownBeyond && !(k === bendIndex && knee === 1) ? [`${names[k] ?? ''}: ${saidOf(error)}`] : [],
-    ),
+    undetermined: fit.logErrors.flatMap((error, k) => (error > unknownBeyond ? [`${names[k] ?? ''}: ${saidOf(error)}`] : [])),
   };
 }
 
@@ -166,12 +166,11 @@ function parametersOf(
     Math.max(perToken + prefillAttention.msPerToken, fixed * 1e-4),
     Math.max(prefillAttention.fixedMs, fixed * 1e-2),
     Math.max(prefillAttention.msPerPair, (perToken * 1e-2) / context),
-    Math.max(perToken, fixed * 1e-4) / 4,
   ];
 }
 
 function coefficientsOf(parameters: readonly number[], knee: number, mostTokens: number): StepCoefficients {
-  const [fixed = 0, perSequence = 0, perContextToken = 0, perPromptToken = 0, prefillFixed = 0, perPair = 0, perToken = 0] = parameters;
+  const [fixed = 0, perSequence = 0, perContextToken = 0, perPromptToken = 0, prefillFixed = 0, perPair = 0, , perToken = 0] = parameters;
   const last = Math.max(mostTokens, knee + 1);
   const bend = fixed + perToken * (knee - 1);
   const top = bend + perPromptToken * (last - knee);
