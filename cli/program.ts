@@ -36,6 +36,7 @@ const shareOf = (text: string) => {
   if (!(value > 0 && value <= 1)) throw new InvalidArgumentError('a share such as 10% or 0.1 is needed.');
   return value;
 };
+const shareOrNone = (text: string) => (Number(text) === 0 && text.trim() !== '' ? 0 : shareOf(text));
 /** Collects an option that may be repeated. */
 const each = (text: string, before: readonly string[] = []) => [...before, text];
 const runsOption = () => new Option('--runs <folder>', 'folder of all runs').default('.dmas-opt/runs').env('DMAS_OPT_RUNS');
@@ -128,7 +129,7 @@ export function createProgram(setCode: SetCode): Command {
     setCode(await (await import('./commands/cassette.ts')).checkCassette(file)),
   );
 
-  const llm = command('llm', 'fit and replay serving engines');
+  const llm = command('llm', 'serving engines: fit hardware profiles, replay logs');
   const ofLlm = (usage: string, summary: string) => llm.command(usage).description(summary).exitOverride();
   ofLlm('fit <source>', 'write a hardware profile from operator timings (folder), a request log (.jsonl) or an endpoint (URL)')
     .option('-o, --out <file>', 'where to')
@@ -146,6 +147,13 @@ export function createProgram(setCode: SetCode): Command {
     .option('--key-env <name>', 'of an endpoint: environment variable that holds its key')
     .option('--seed <n>', 'of an endpoint: seed of what is asked', whole(0), 1)
     .action(async (source, options) => setCode(await (await import('./commands/llm/fit.ts')).fitProfile(source, options)));
+  ofLlm('replay', 'send a request log through the simulated engine and print how far it is from what was logged')
+    .requiredOption('--profile <profile>', 'folder of operator timings, name of a hardware profile, or its file')
+    .requiredOption('--requests <file>', 'requests.jsonl')
+    .option('--engine-args <args>', 'meta.json of the run (default: beside the requests), or maxNumSeqs=64,kvBlocks=2588,…')
+    .option('--cached-share <share>', 'part of each prompt that was in the prefix cache, where the log does not say', shareOrNone)
+    .option('--json', 'print as JSON')
+    .action(async (options) => setCode(await (await import('./commands/llm.ts')).llmReplay(options)));
 
   command('resume [run]', 'go on with a run that was stopped; nothing finished is repeated')
     .option('--keep', 'leave the best layout serving at the end')
@@ -182,8 +190,9 @@ export function createProgram(setCode: SetCode): Command {
     .addOption(runsOption())
     .action(async (run, options) => setCode(await (await import('./commands/show.ts')).show(run, options)));
 
-  command('doctor [scenario]', 'check what this machine can do, and find what dead runs left behind')
+  command('doctor [scenario]', 'check what this machine and the models of a scenario can do, and find what dead runs left behind')
     .option('--clean', 'remove what dead runs left behind')
+    .option('--offline', 'ask no model endpoint; else each gets three questions of two words')
     .option('--json', 'print as JSON')
     .action(async (file, options) => setCode(await (await import('./commands/doctor.ts')).doctor(file, options)));
 

@@ -77,7 +77,7 @@ export async function openRecording(
 ): Promise<{ readonly recording?: Recording; readonly problems: readonly Problem[] }> {
   const place = (key: string): At => ({ file: scenario.file, ...(scenario.places[key] ?? {}) });
   const problems: Problem[] = Object.entries(studied.models).flatMap(([name, { backend, limits }]) =>
-    limits === undefined || backend === 'replay' ? [] : [idleLimits(name, backend, place(`models.${name}.limits`))],
+    limits?.concurrency === undefined || backend !== 'replay' ? [] : [idleConcurrency(name, place(`models.${name}.limits.concurrency`))],
   );
   const files = cassettesOf(scenario, studied);
   if (files.length === 0) return { problems };
@@ -149,10 +149,10 @@ function optionProblems(name: string, options: unknown, at: At): Problem[] {
   }));
 }
 
-const idleLimits = (name: string, backend: string, at: At): Problem => ({
+const idleConcurrency = (name: string, at: At): Problem => ({
   code: 'DMAS_CFG_CONTRADICTION',
   severity: 'warning',
-  message: `limits of model "${name}" have no effect: they are enforced where it is replayed, and it is ${backend}`,
+  message: `the limit on concurrency of model "${name}" has no effect where it is replayed: recorded replies know nothing of load`,
   at,
-  fix: 'add replay: { cassette: … }, or remove the limits',
+  fix: 'choose a profile for the replay, whose engine has queues of its own, or leave it: a live deployment keeps to it',
 });

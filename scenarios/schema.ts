@@ -123,10 +123,11 @@ const modelPrice = z.strictObject({
   outputPerMillionUsd: z.number().nonnegative().default(0),
 });
 
-/** Quotas of an organization at a model's provider, over everybody who asks: enforced on replay. */
+/** Limits of a model over everybody who asks: kept by a limiter of the deployment, and by the tape on replay. */
 const modelLimits = z.strictObject({
   requestsPerMinute: z.number().positive().optional().meta({ description: 'Requests, whoever sends them' }),
   tokensPerMinute: z.number().positive().optional().meta({ description: 'Tokens of prompts and replies together' }),
+  concurrency: z.int().positive().optional().meta({ description: 'Calls under way at once; on replay it is not enforced' }),
   window: duration
     .default(10_000)
     .meta({ description: 'A quota per minute is enforced over this stretch: that much of it may be used at once' }),
@@ -281,7 +282,9 @@ export const scenarioSchema = z.strictObject({
         secret: z.string().optional().meta({ description: 'Name of the environment variable with the key' }),
         options: options.default({}),
         replies: z.string().optional().meta({ description: 'Scripted replies of the simulated model: a JSON file (see docs/models.md)' }),
-        limits: modelLimits.optional().meta({ description: 'Quotas of the provider, over all who ask; enforced on replay' }),
+        limits: modelLimits
+          .optional()
+          .meta({ description: 'Quotas of the provider, over all replicas of all units: who would pass them waits' }),
       }),
     )
     .default({}),

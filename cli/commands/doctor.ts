@@ -1,17 +1,18 @@
 import { errorCatalogue, exitCodes, type Problem } from '../../compiler/contracts/index.ts';
 import { checkInstalled } from '../../compiler/frontends/langgraph/installed.ts';
+import { type Check, checkEndpoints } from '../endpoint-checks.ts';
 import { openProject } from '../project.ts';
 import { targets } from '../registry.ts';
 import { table } from '../render/format.ts';
 
-interface Check {
-  readonly what: string;
-  readonly state: 'ok' | 'not ready' | 'found';
-  readonly says: string;
-}
-
-/** A table of what works here, what does not and how to mend it; and what dead runs left behind. */
-export async function doctor(file: string | undefined, options: { readonly clean?: boolean; readonly json?: boolean }): Promise<number> {
+/**
+ * A table of what works here, what does not and how to mend it; and what dead runs left behind. Given a scenario, its model
+ * endpoints are asked too, unless `offline`.
+ */
+export async function doctor(
+  file: string | undefined,
+  options: { readonly clean?: boolean; readonly json?: boolean; readonly offline?: boolean },
+): Promise<number> {
   const project = file === undefined ? undefined : await openProject(file);
   const wanted = project?.target.id ?? 'process';
   const checks: Check[] = [];
@@ -48,7 +49,15 @@ export async function doctor(file: string | undefined, options: { readonly clean
     checks.push({ what: '@langchain/langgraph', state: langgraph.ok ? 'ok' : 'not ready', says: langgraph.says });
     if (!langgraph.ok && project?.workflow.frontend === 'langgraph') ready = false;
   }
-  checks.push({ what: 'data sent anywhere', state: 'ok', says: 'nothing' });
+  const endpoints =
+    project && !options.offline ? await checkEndpoints(project.live.models, project.workflow.models, process.env) : undefined;
+  checks.push(...(endpoints?.checks ?? []));
+  // What a study replays it does not ask; then its endpoint is only needed to record and to serve.
+  const asked = Object.entries(project?.scenario.config.models ?? {}).filter(([, { backend }]) => backend !== 'replay');
+  const broken = (name: string) =>
+    endpoints?.checks.some(({ what, state }) => state === 'not ready' && what.startsWith(`model ${name}: `)) === true;
+  if (asked.some(([name]) => broken(name))) ready = false;
+  checks.push({ what: 'data sent anywhere', state: 'ok', says: endpoints?.sent ?? 'nothing' });
   if (options.json) process.stdout.write(`${JSON.stringify(checks, null, 2)}\n`);
   else process.stdout.write(`${table(checks.map((check) => [check.state, check.what, check.says]))}\n`);
   return ready ? exitCodes.success : exitCodes.environmentNotReady;

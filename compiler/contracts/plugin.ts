@@ -68,4 +68,6 @@ export interface LlmTraits {
   /** We deploy a server for it as a service of the plan. */
   readonly deployed: boolean;
   readonly provenance: 'measured' | 'replayed' | 'simulated';
+  /** One process serves all replicas of a pool (option `engineReplicas`) behind a router of its own. */
+  readonly wholePool?: boolean;
 }

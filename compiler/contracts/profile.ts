@@ -91,9 +91,19 @@ export interface ModelProfile {
   readonly tokensIn: Distribution;
   readonly tokensCached: Distribution;
   readonly tokensOut: Distribution;
+  /** Without the wait for declared limits. */
   readonly latencyMs: Distribution;
   readonly firstChunkMs: Distribution;
   readonly queueMs: Distribution;
+  /** Waited for the provider's declared limits before the call was sent; absent for a model without limits. */
+  readonly limitMs?: Distribution;
+  /** Attempts beyond the first, per request; absent when there were none. */
+  readonly retriesPerRequest?: number;
+  /**
+   * Failed calls per request by what happened (`ModelFault`, else the error's code), and as `badToolCall` replies that call a
+   * tool nobody offered or hold no JSON; absent when there were none.
+   */
+  readonly faultsPerRequest?: { readonly [fault: string]: number };
   readonly byAgent: {
     readonly [agent: string]: {
       readonly callsPerRequest: number;

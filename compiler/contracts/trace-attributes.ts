@@ -54,6 +54,9 @@ export const attr = {
   pool: 'dmas.llm.pool', // pool of model servers that answered a model call
   limitMs: 'dmas.llm.limit_ms', // waited for the provider's declared limits before the call was sent
   prefix: 'dmas.llm.prefix', // growing prefixes of the prompt, `hash:tokens` of each, comma between: equal hashes, equal prefixes
+  modelFault: 'dmas.llm.fault', // on a failed model call: what happened (`ModelFault`)
+  usageEstimated: 'dmas.llm.usage_estimated', // the endpoint reported no tokens; they were counted from the text
+  badToolCalls: 'dmas.llm.bad_tool_calls', // calls in a reply that nobody can run: of a tool not offered, or without JSON
   outcome: 'dmas.ingress.outcome', // ok or a CallErrorCode
   paused: 'dmas.paused', // id of the question to a person that ended the span; its status stays unset
 } as const;

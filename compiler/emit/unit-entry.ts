@@ -34,7 +34,8 @@ export function unitTemplate(unit: PlannedUnit, workflow: Workflow, application:
   const plugin = (folder: string) => (id: string) => imports.of(`dmas-opt/runtime/${folder}/${id}`, camelCase(id));
   const spoken = [...unit.listens, ...unit.routes].map((each) => each.protocol);
   const protocols = [...new Set(['inproc', ...spoken])].sort().map(plugin('protocols'));
-  const backends = [...new Set(Object.values(unit.models).map((model) => model.backend))].sort().map(plugin('llm'));
+  const asked = [unit.models, ...Object.values(unit.agentModels ?? {})].flatMap((models) => Object.values(models));
+  const backends = [...new Set(asked.map((model) => model.backend))].sort().map(plugin('llm'));
   const store = plugin('state')(unit.state.store);
   const named = (sources: readonly SourceRef[]) => sources.map((source) => imports.ofSource(source));
   const framework = frameworks[workflow.frontend];

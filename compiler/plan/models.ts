@@ -1,19 +1,40 @@
-import type { Json, Literal, PlannedModel, PlannedService, PlannedUnit, Problem } from '../contracts/index.ts';
+import { engineReplicasOf } from '../../runtime/llm/engine/pool-size.ts';
+import {
+  type Json,
+  type Literal,
+  type LlmTraits,
+  type PlannedModel,
+  type PlannedService,
+  type PlannedUnit,
+  type Problem,
+  poolOf,
+  type ServingConfiguration,
+} from '../contracts/index.ts';
 import { unplaceable } from './constraints.ts';
 import type { PlanRequest } from './request.ts';
+import { serviceId } from './service-id.ts';
 import { replayService } from './tape.ts';
 
-/** Model bindings of the agents, and a service for each model whose server we run ourselves. */
+/** Model bindings of the agents, and the services of each pool of model servers we run ourselves. */
 export function planModels(request: PlanRequest): {
   readonly services: readonly PlannedService[];
   readonly problems: readonly Problem[];
   readonly of: (components: readonly string[]) => PlannedUnit['models'];
 } {
-  const { workflow, scenario, configuration, llmTraits, replies } = request;
+  const { workflow, scenario, configuration, llmTraits } = request;
   const problems: Problem[] = [];
   const services: PlannedService[] = [];
+  /** By pool, and by name for models nobody here deploys. */
   const planned = new Map<string, PlannedModel>();
-  for (const name of [...workflow.models].sort()) {
+  const asked = workflow.channels
+    .filter((channel) => channel.kind === 'model')
+    .flatMap((channel) => channel.from.flatMap((agent) => channel.to.map((model) => ({ agent, model }))));
+  /** The pool that answers; of a model no pool is configured for, the one everybody shares. */
+  const poolFor = (agent: string, model: string) => poolOf(configuration, agent, model) ?? model;
+  const unasked = workflow.models.filter((model) => !asked.some((pair) => pair.model === model));
+  for (const pool of [...new Set([...asked.map(({ agent, model }) => poolFor(agent, model)), ...unasked])].sort()) {
+    const serving = configuration.serving[pool];
+    const name = serving?.model ?? pool;
     const bound = scenario.models[name];
     if (bound === undefined) {
       problems.push(unplaceable(`model "${name}" is not bound`, `add models: { ${name}: { backend: simulated } }`));
@@ -24,42 +45,88 @@ export function planModels(request: PlanRequest): {
       problems.push(unplaceable(`model "${name}": there is no backend "${bound.backend}"`));
       continue;
     }
-    const serving = configuration.serving[name];
     const options = { ...bound.options, ...serving?.options };
     const model = bound.model ?? name;
     const secret = bound.secret === undefined ? {} : { secret: bound.secret };
     if (!traits.deployed) {
       if (bound.url === undefined)
         problems.push(unplaceable(`model "${name}" needs a url: backend ${bound.backend} is not deployed by us`));
-      planned.set(name, { backend: bound.backend, address: bound.url ?? '', model, options, ...secret });
+      planned.set(pool, { backend: bound.backend, address: bound.url ?? '', model, options, ...secret });
       continue;
     }
-    const id = `model-${name}`;
-    if (bound.backend === 'replay') {
-      const { cassette: _, ...own } = options as { readonly [option: string]: Literal };
-      // The provider is not asked, so nobody needs its key.
-      planned.set(name, { backend: 'replay', address: `service://${id}`, model, options: own });
-      services.push(replayService(id, serving?.replicas ?? 1, name, model, request, own));
-      continue;
-    }
-    planned.set(name, { backend: bound.backend, address: `service://${id}`, model, options, ...secret });
-    const scripted: { [option: string]: Json } = replies?.[name] === undefined ? {} : { replies: replies[name] };
-    services.push({
-      id,
-      kind: 'model',
-      replicas: serving?.replicas ?? 1,
-      resources: { vcpu: 1, memoryMb: 256 },
-      options: { ...options, backend: bound.backend, model, ...scripted },
-    });
+    const of = { pool, name, model, backend: bound.backend, options, replicas: serving?.replicas ?? 1 };
+    const made = bound.backend === 'replay' ? replayedPool(of, request) : servedPool(of, traits, request);
+    services.push(...made.services);
+    // The provider of a replayed model is not asked, so nobody needs its key.
+    planned.set(pool, { ...made.model, ...(bound.backend === 'replay' ? {} : secret) });
   }
   return {
     services,
     problems,
     of: (components) => {
-      const used = workflow.channels
-        .filter((channel) => channel.kind === 'model' && channel.from.some((name) => components.includes(name)))
-        .flatMap((channel) => channel.to);
-      return Object.fromEntries([...planned].filter(([name]) => used.includes(name)));
+      const used = asked
+        .filter(({ agent }) => components.includes(agent))
+        .map(({ agent, model }) => [model, poolFor(agent, model)] as const);
+      const bindings = used.flatMap(([model, pool]) => {
+        const found = planned.get(pool);
+        return found === undefined ? [] : [[model, found] as const];
+      });
+      return Object.fromEntries(bindings.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
     },
+  };
+}
+
+interface Pool {
+  readonly pool: string;
+  /** Logical model. */
+  readonly name: string;
+  /** What it is called on the wire. */
+  readonly model: string;
+  readonly backend: string;
+  readonly options: { readonly [option: string]: Literal };
+  readonly replicas: ServingConfiguration['replicas'];
+}
+
+interface PlannedPool {
+  readonly model: PlannedModel;
+  readonly services: readonly PlannedService[];
+}
+
+/**
+ * The servers of a pool. Where one process holds the whole pool its replicas are an option of it; else several replicas
+ * of a server get a router in front.
+ */
+function servedPool({ pool, name, model, backend, options, replicas }: Pool, traits: LlmTraits, { replies }: PlanRequest): PlannedPool {
+  const id = serviceId('model', pool);
+  const scripted: { [option: string]: Json } = replies?.[name] === undefined ? {} : { replies: replies[name] };
+  const engines = traits.wholePool && replicas > 1 ? { engineReplicas: engineReplicasOf(options, replicas) } : {};
+  const server: PlannedService = {
+    id,
+    kind: 'model',
+    replicas: traits.wholePool ? 1 : replicas,
+    resources: { vcpu: 1, memoryMb: 256 },
+    options: { ...options, ...engines, backend, model, ...scripted },
+  };
+  const routed = !traits.wholePool && replicas > 1;
+  const front = serviceId('router', pool);
+  const router: PlannedService = {
+    id: front,
+    kind: 'router',
+    replicas: 1,
+    resources: { vcpu: 1, memoryMb: 256 },
+    options: { upstream: `service://${id}`, model, ...(options.router === undefined ? {} : { router: options.router }) },
+  };
+  return {
+    model: { backend, address: `service://${routed ? front : id}`, model, options, pool },
+    services: routed ? [server, router] : [server],
+  };
+}
+
+function replayedPool({ pool, name, model, options, replicas }: Pool, request: PlanRequest): PlannedPool {
+  const { cassette: _, ...own } = options;
+  const id = serviceId('model', pool);
+  return {
+    model: { backend: 'replay', address: `service://${id}`, model, options: own, pool },
+    services: [replayService(id, replicas, name, model, request, own)],
   };
 }

@@ -12,6 +12,7 @@ import {
   type UnitConfiguration,
 } from '../contracts/index.ts';
 import { checkPlacement, unplaceable } from './constraints.ts';
+import { planLimiter } from './limiter.ts';
 import { planModels } from './models.ts';
 import { planPrograms } from './programs.ts';
 import type { PlanRequest } from './request.ts';
@@ -43,7 +44,7 @@ export function planDeployment(request: PlanRequest): { readonly plan?: Plan; re
 
   const servers = toolServerNames(request.workflow);
   const planned = door.components.length > 0 ? configuration.units : [...configuration.units, door];
-  const units = planned.map((unit): PlannedUnit => {
+  const bare = planned.map((unit): PlannedUnit => {
     const used = models.of(unit.components);
     const program = programs.of(unit, routing.routes(unit.id));
     return {
@@ -62,8 +63,9 @@ export function planDeployment(request: PlanRequest): { readonly plan?: Plan; re
       ...(program === undefined ? {} : { program }),
     };
   });
-  const services = [...models.services, ...state.services, ...gatewayOf(canonical, ingress), ...planTape(canonical)].sort((a, b) =>
-    a.id < b.id ? -1 : 1,
+  const { units, services: limiter } = planLimiter(canonical, bare);
+  const services = [...models.services, ...state.services, ...gatewayOf(canonical, ingress), ...planTape(canonical), ...limiter].sort(
+    (a, b) => (a.id < b.id ? -1 : 1),
   );
   const clash = services.find((service) => units.some((unit) => unit.id === service.id));
   if (clash !== undefined) return { problems: [unplaceable(`a unit and a service are both named "${clash.id}"`, 'rename the agent')] };

@@ -1,5 +1,7 @@
-import type { Json, Plan, PlannedService } from '../contracts/index.ts';
+import type { Json, Plan, PlannedModel, PlannedService } from '../contracts/index.ts';
+import { limitsOf } from './limiter.ts';
 import type { PlanRequest } from './request.ts';
+import { serviceId } from './service-id.ts';
 
 /** What stands in for something of others is no part of what the application costs. */
 const free = { vcpu: 0, memoryMb: 0 } as const;
@@ -10,14 +12,8 @@ export function planTape({ scenario, recording, workflow }: PlanRequest): readon
   const replayed = workflow.models.filter((name) => scenario.models[name]?.backend === 'replay');
   const limits: { [model: string]: Json } = {};
   for (const name of replayed) {
-    const given = scenario.models[name]?.limits;
-    if (given === undefined) continue;
-    const { requestsPerMinute, tokensPerMinute, window } = given;
-    limits[name] = {
-      ...(requestsPerMinute === undefined ? {} : { requestsPerMinute }),
-      ...(tokensPerMinute === undefined ? {} : { tokensPerMinute }),
-      windowMs: window,
-    };
+    const given = limitsOf({ scenario }, name);
+    if (given !== undefined) limits[name] = { ...given };
   }
   const simulate = replayed.filter((name) => scenario.models[name]?.options.onMiss === 'simulate');
   return [
@@ -64,24 +60,23 @@ function allSecrets({ workflow, scenario }: PlanRequest): readonly string[] {
  */
 export function withRecorders(plan: Plan, rules: { readonly content: string; readonly ignore: readonly string[] }): Plan {
   const secrets = [...new Set(plan.units.flatMap((unit) => unit.secrets))].sort();
-  const models = new Map(plan.units.flatMap((unit) => Object.entries(unit.models)));
-  const recorders = [...models]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(
-      ([name, { address }]): PlannedService => ({
-        id: `recorder-${name}`,
-        kind: 'model',
-        replicas: 1,
-        resources: free,
-        options: { backend: 'recording', target: name, upstream: address, content: rules.content, ignore: rules.ignore },
-        secrets,
+  const recorders = new Map<string, PlannedService>();
+  const recorded = (models: { readonly [name: string]: PlannedModel }) =>
+    Object.fromEntries(
+      Object.entries(models).map(([name, model]) => {
+        const { pool, address } = model;
+        const id = serviceId('recorder', pool === undefined || pool === name ? name : `${name}@${pool}`);
+        const options = { backend: 'recording', target: name, upstream: address, content: rules.content, ignore: rules.ignore };
+        recorders.set(id, { id, kind: 'model', replicas: 1, resources: free, options, secrets });
+        return [name, { ...model, address: `service://${id}` }];
       }),
     );
   const units = plan.units.map((unit) => ({
     ...unit,
-    models: Object.fromEntries(
-      Object.entries(unit.models).map(([name, model]) => [name, { ...model, address: `service://recorder-${name}` }]),
-    ),
+    models: recorded(unit.models),
+    ...(unit.agentModels === undefined
+      ? {}
+      : { agentModels: Object.fromEntries(Object.entries(unit.agentModels).map(([agent, models]) => [agent, recorded(models)])) }),
   }));
-  return { ...plan, units, services: [...plan.services, ...recorders].sort((a, b) => (a.id < b.id ? -1 : 1)) };
+  return { ...plan, units, services: [...plan.services, ...recorders.values()].sort((a, b) => (a.id < b.id ? -1 : 1)) };
 }

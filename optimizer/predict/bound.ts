@@ -1,4 +1,5 @@
 import type { ChannelConfiguration, Prediction } from '../../compiler/contracts/index.ts';
+import { poolUsdPerHour } from '../../runtime/llm/engine/pool-size.ts';
 import type { Bound } from '../search/strategy.ts';
 import { resourceChoices } from '../space/choices.ts';
 import { minimumUnits, replicaRange } from '../space/partitions.ts';
@@ -35,10 +36,7 @@ export function createAnalyticBound(input: BoundInput): Bound {
   const anyUsd = space.components.length > 0 ? Math.min(...space.components.map((name) => cheapestUsd([name]))) : 0;
   const fewestUnits = minimumUnits(space);
   const gpuUsd = Object.values(space.serving).reduce((sum, options) => {
-    const prices = options.map((option) => {
-      const gpu = option.options.gpu;
-      return typeof gpu === 'string' ? option.replicas * (pricing.gpuHourUsd[gpu] ?? 0) : 0;
-    });
+    const prices = options.map((option) => poolUsdPerHour(option.options, option.replicas, pricing.gpuHourUsd));
     return sum + (prices.length > 0 ? Math.min(...prices) : 0);
   }, 0);
   const closed = Object.values(input.workload).some((arrivals) => arrivals.process === 'closed');

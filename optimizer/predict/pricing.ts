@@ -6,6 +6,7 @@ import {
   type ProtocolPrice,
   type Resources,
 } from '../../compiler/contracts/index.ts';
+import { poolUsdPerHour } from '../../runtime/llm/engine/pool-size.ts';
 import type { PricesConfig } from '../../scenarios/schema.ts';
 
 /** Price of one hop: latency of the whole round trip when idle, and the CPU of both ends that is part of it. */
@@ -39,10 +40,7 @@ export const replicaUsdPerHour = (resources: Resources, pricing: PricesConfig): 
 export function allocatedUsdPerHour(configuration: Configuration, pricing: PricesConfig): number {
   let usd = 0;
   for (const unit of configuration.units) usd += unit.replicas * replicaUsdPerHour(unit.resources, pricing);
-  for (const serving of Object.values(configuration.serving)) {
-    const gpu = serving.options.gpu;
-    if (typeof gpu === 'string') usd += serving.replicas * (pricing.gpuHourUsd[gpu] ?? 0);
-  }
+  for (const { options, replicas } of Object.values(configuration.serving)) usd += poolUsdPerHour(options, replicas, pricing.gpuHourUsd);
   return usd;
 }
 

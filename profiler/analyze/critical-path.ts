@@ -62,10 +62,10 @@ function ownKind(node: TraceNode): PathKind {
   }
 }
 
-/** The engine's queue is the first part of a model call. */
+/** The wait for the limits of the provider, and then the engine's queue, are the first part of a model call. */
 function splitChat(node: TraceNode, out: PathSegment[]): void {
   const segment = out[out.length - 1];
-  const queueMs = amount(node, attr.queueMs);
+  const queueMs = amount(node, attr.limitMs) + amount(node, attr.queueMs);
   if (!segment || queueMs <= 0) return;
   const cut = Math.min(segment.endMs, Math.max(segment.startMs, node.startMs + queueMs));
   out.pop();

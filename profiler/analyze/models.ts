@@ -19,6 +19,23 @@ export function modelProfiles(requests: readonly RequestTrace[], count: number):
 
 export const modelOf = (node: TraceNode): string => label(node, attr.requestModel) ?? node.span.name.slice('chat '.length);
 
+/** How long the model took: the wait for the limits of its provider came before. */
+export const modelMs = (call: TraceNode): number => Math.max(0, call.span.durationMs - amount(call, attr.limitMs));
+
+function troubles(calls: readonly TraceNode[], requests: number): Pick<ModelProfile, 'retriesPerRequest' | 'faultsPerRequest'> {
+  const retries = calls.reduce((sum, call) => sum + Math.max(0, amount(call, attr.attempt) - 1), 0);
+  const faults = new Map<string, number>();
+  const count = (fault: string) => faults.set(fault, (faults.get(fault) ?? 0) + 1 / requests);
+  for (const call of calls) {
+    if (!call.span.ok) count(label(call, attr.modelFault) ?? label(call, attr.errorType) ?? 'failed');
+    if (amount(call, attr.badToolCalls) > 0) count('badToolCall');
+  }
+  return {
+    ...(retries === 0 ? {} : { retriesPerRequest: retries / requests }),
+    ...(faults.size === 0 ? {} : { faultsPerRequest: Object.fromEntries([...faults].sort(([a], [b]) => (a < b ? -1 : 1))) }),
+  };
+}
+
 function modelProfile(calls: readonly TraceNode[], requests: number): ModelProfile {
   const whole = calls.filter((call) => call.span.ok);
   const amounts = (name: string) => distribution(whole.map((call) => amount(call, name)));
@@ -32,18 +49,22 @@ function modelProfile(calls: readonly TraceNode[], requests: number): ModelProfi
     tokensIn: amounts(attr.tokensIn),
     tokensCached: amounts(attr.tokensCached),
     tokensOut: amounts(attr.tokensOut),
-    latencyMs: distribution(whole.map((call) => call.span.durationMs)),
+    latencyMs: distribution(whole.map(modelMs)),
     firstChunkMs: distribution(
       whole.filter((call) => attr.timeToFirstChunkS in call.span.attributes).map((call) => amount(call, attr.timeToFirstChunkS) * 1000),
     ),
     queueMs: amounts(attr.queueMs),
+    ...(calls.some((call) => attr.limitMs in call.span.attributes)
+      ? { limitMs: distribution(calls.map((call) => amount(call, attr.limitMs))) }
+      : {}),
+    ...troubles(calls, requests),
     byAgent: Object.fromEntries(
       [...byAgent]
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .map(([agent, mine]) => {
           const done = mine.filter((call) => call.span.ok);
           const sum = (name: string) => done.reduce((total, call) => total + amount(call, name), 0);
-          const spentMs = done.reduce((total, call) => total + call.span.durationMs, 0);
+          const spentMs = done.reduce((total, call) => total + modelMs(call), 0);
           const calls = {
             callsPerRequest: mine.length / requests,
             tokensIn: done.length > 0 ? sum(attr.tokensIn) / done.length : 0,

@@ -1,5 +1,6 @@
 import type { RequestSkeleton, SkeletonCall, SkeletonPhase, SkeletonVisit } from '../../compiler/contracts/profile.ts';
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
+import { modelMs } from './models.ts';
 import { amount, label, type TraceNode } from './node.ts';
 import type { RequestTrace } from './tree.ts';
 import { patternOf, type Visit, type VisitCall } from './visits.ts';
@@ -134,8 +135,19 @@ function callSkeleton(call: OwnCall, ownTime: OwnTime, wrapMs: number): Skeleton
     tokensIn: amount(node, attr.tokensIn),
     tokensCached: amount(node, attr.tokensCached),
     tokensOut: amount(node, attr.tokensOut),
-    measuredMs: node.span.durationMs,
+    measuredMs: modelMs(node),
+    ...prefixOf(label(node, attr.prefix)),
   };
+}
+
+/** What `attr.prefix` says; absent where it says nothing, or nothing that could be read. */
+function prefixOf(text: string | undefined): { readonly prefix?: readonly { readonly key: string; readonly tokens: number }[] } {
+  if (text === undefined || text === '') return {};
+  const prefix = text.split(',').map((entry) => {
+    const [key = '', tokens] = entry.split(':');
+    return { key, tokens: Number(tokens) };
+  });
+  return prefix.every(({ key, tokens }) => key !== '' && Number.isFinite(tokens)) ? { prefix } : {};
 }
 
 function componentCall(visit: Visit, ownTime: OwnTime, calls?: readonly VisitCall[], callerWrapMs = 0): SkeletonCall {

@@ -38,8 +38,11 @@ export function waterfall(trace: RequestTrace, configurationId: string): Waterfa
     if (queueMs >= visibleMs && (node.role === 'agent' || node.role === 'tool'))
       rows.push({ ...row, kind: 'queueing', label: 'waits for a slot', startMs: row.startMs - queueMs, durationMs: queueMs, detail: '' });
     rows.push(row);
+    const limitMs = amount(node, attr.limitMs);
+    const within = { ...row, depth: depth + 1, kind: 'queueing' as const, detail: '' };
+    if (limitMs >= visibleMs && node.role === 'chat') rows.push({ ...within, label: 'waits for its limits', durationMs: limitMs });
     if (queueMs >= visibleMs && node.role === 'chat')
-      rows.push({ ...row, depth: depth + 1, kind: 'queueing', label: 'waits for the engine', durationMs: queueMs, detail: '' });
+      rows.push({ ...within, label: 'waits for the engine', startMs: row.startMs + limitMs, durationMs: queueMs });
     for (const child of node.children) visit(child, depth + 1);
   };
   visit(trace.root, 0);
@@ -92,16 +95,16 @@ function kindOf(node: TraceNode): Row['kind'] {
 
 function detailOf(node: TraceNode): string {
   if (node.role === 'human') return `${Math.round(node.span.durationMs)} ms of a person, left out of all times`;
-  const failed = node.span.ok ? [] : [`failed: ${label(node, attr.errorType) ?? 'error'}`];
+  const failed = node.span.ok ? [] : [`failed: ${label(node, attr.modelFault) ?? label(node, attr.errorType) ?? 'error'}`];
+  const attempt = amount(node, attr.attempt) > 1 ? [`attempt ${amount(node, attr.attempt)}`] : [];
   if (node.role === 'chat') {
     const cached = amount(node, attr.tokensCached);
     const tokens = `${amount(node, attr.tokensIn)} tokens in${cached > 0 ? ` (${cached} cached)` : ''}, ${amount(node, attr.tokensOut)} out`;
-    return [tokens, ...failed].join('; ');
+    return [tokens, ...attempt, ...failed].join('; ');
   }
   if (node.role !== 'call') return failed.join('');
   const protocol = label(node, attr.rpcSystem) ?? 'inproc';
   const bytes = protocol === 'inproc' ? '' : `, ${amount(node, attr.requestBytes)} B out, ${amount(node, attr.responseBytes)} B back`;
-  const attempt = amount(node, attr.attempt) > 1 ? [`attempt ${amount(node, attr.attempt)}`] : [];
   return [`${protocol}${bytes}`, ...attempt, ...failed].join('; ');
 }
 

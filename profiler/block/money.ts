@@ -2,6 +2,7 @@ import type { Resources } from '../../compiler/contracts/configuration.ts';
 import type { BlockMoney, ReplayFacts } from '../../compiler/contracts/measurement.ts';
 import type { Plan } from '../../compiler/contracts/plan.ts';
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
+import { poolUsdPerHour } from '../../runtime/llm/engine/pool-size.ts';
 import type { PricesConfig } from '../../scenarios/schema.ts';
 import { modelOf } from '../analyze/models.ts';
 import { amount, label, type TraceNode } from '../analyze/node.ts';
@@ -34,15 +35,12 @@ export function allocatedUsdPerHour(plan: Plan, prices: Pick<PricesConfig, 'vcpu
   return [...plan.units, ...plan.services].reduce((sum, { replicas, resources }) => sum + replicas * price(resources), 0);
 }
 
-/**
- * GPUs of model servers: an option `gpu` names the kind in `prices.gpuHourUsd`, `gpus` how many a replica has (1).
- */
+/** GPUs of model servers, as predictions price them (see `gpusOfPool`). */
 export function gpuUsdPerHour(plan: Plan, prices: Pick<PricesConfig, 'gpuHourUsd'>): number {
-  return plan.services.reduce((sum, { replicas, options }) => {
-    const price = typeof options.gpu === 'string' ? (prices.gpuHourUsd[options.gpu] ?? 0) : 0;
-    const count = typeof options.gpus === 'number' ? options.gpus : 1;
-    return sum + replicas * count * price;
-  }, 0);
+  return plan.services.reduce(
+    (sum, { kind, replicas, options }) => sum + (kind === 'model' ? poolUsdPerHour(options, replicas, prices.gpuHourUsd) : 0),
+    0,
+  );
 }
 
 /** Money of the counted stretch. Tokens and traffic are known per traced request and scaled up to all requests. */

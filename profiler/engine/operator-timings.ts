@@ -16,7 +16,7 @@ export interface TableFile {
 }
 
 /** Once per step; every other dense operator is once per layer, or as often as `perLayer` says. */
-const onceperStep = new Set(['embedding', 'final_layernorm']);
+const oncePerStep = new Set(['embedding', 'final_layernorm']);
 /** A norm before attention and one before the feed-forward block. */
 const perLayer: { readonly [operator: string]: number } = { layernorm: 2 };
 
@@ -26,8 +26,8 @@ export function readOperatorTables(tensorParallelSize: number, files: OperatorFi
   const experts = files.experts && readTable(files.experts, ['tokens', 'activated_experts', 'time_us']);
   return {
     tensorParallelSize,
-    layer: sumOf(files.dense, dense, (operator) => (onceperStep.has(operator) ? 0 : (perLayer[operator] ?? 1))),
-    ends: sumOf(files.dense, dense, (operator) => (onceperStep.has(operator) ? 1 : 0)),
+    layer: sumOf(files.dense, dense, (operator) => (oncePerStep.has(operator) ? 0 : (perLayer[operator] ?? 1))),
+    ends: sumOf(files.dense, dense, (operator) => (oncePerStep.has(operator) ? 1 : 0)),
     perSequence: sumOf(files.perSequence, readTable(files.perSequence, ['layer', 'sequences', 'time_us']), () => 1),
     attention: readTable(files.attention, ['prefill_chunk', 'kv_prefill', 'n_decode', 'kv_decode', 'time_us']).map((row) => ({
       prefillTokens: numberOf(row, 0),
@@ -91,6 +91,7 @@ function sumOf(file: TableFile, rows: readonly Row[], times: (operator: string) 
     sum.count++;
     sums.set(size, sum);
   }
+  if (operators.size === 0) return { at: [1], ms: [0] };
   const whole = [...sums].filter(([, { count }]) => count === operators.size).sort(([a], [b]) => a - b);
   if (whole.length === 0) {
     return fail('DMAS_ENGINE_FILE', `${file.path}: no size at which every operator was measured`, {

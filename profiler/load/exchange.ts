@@ -1,5 +1,6 @@
 import { Pool } from 'undici';
 import { callErrorCodes, type PausedAnswer } from '../../compiler/contracts/call-errors.ts';
+import { modelFaultOf } from '../../compiler/contracts/model-faults.ts';
 import { fnv1a } from '../../compiler/contracts/random.ts';
 import { answerHash, createBodyHasher } from './answers.ts';
 import { pausedAnswer } from './humans.ts';
@@ -133,15 +134,17 @@ function parseObject(text: string): Record<string, unknown> | null {
   }
 }
 
+/** Of a model call that failed also what happened: `failed: contextTooLong`. */
 const codeOf = (value: unknown): string | undefined => {
-  const code = typeof value === 'object' && value !== null ? (value as { code?: unknown }).code : undefined;
-  return typeof code === 'string' ? code : undefined;
+  const { code, details } = (typeof value === 'object' && value !== null ? value : {}) as { code?: unknown; details?: unknown };
+  const fault = modelFaultOf(details);
+  return typeof code === 'string' ? `${code}${fault === undefined ? '' : `: ${fault.kind}`}` : undefined;
 };
 
 /** The question to a person in the body of an answer 428. */
 export const pausedIn = (body: Buffer | string) => pausedAnswer(parseObject(body.toString()));
 
-/** The CallErrorCode in an error body, or a stand-in when somebody else (a gateway) answered. */
+/** The CallErrorCode in an error body (see `codeOf`), or a stand-in when somebody else (a gateway) answered. */
 export function errorCode(body: Buffer | string, otherwise: string): string {
   return codeOf(parseObject(body.toString())) ?? otherwise;
 }

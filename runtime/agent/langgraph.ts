@@ -70,7 +70,8 @@ export function langgraphHub(
       const handle = hubHandler({ name, graph, kit, packer }, runtime);
       return async (body, turn) => {
         models?.attach(runtime());
-        return (await answerStore(graph, packer, body, turn)) ?? handle(body, turn);
+        const work = async () => (await answerStore(graph, packer, body, turn)) ?? handle(body, turn);
+        return models === undefined ? work() : models.within(name, work);
       };
     },
   };

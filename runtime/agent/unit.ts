@@ -90,7 +90,7 @@ async function assemble(
     topics: new Topics(unit.topics, late),
     graphs: new GraphRuns(program.graphs, late),
     state: new UnitState(storeOpener(program, binding, () => stateAt(runtime))),
-    models: new Models(unit.models, backends, tracing),
+    models: new Models(unit, backends, tracing),
     effects: new Effects(binding),
     ingress: undefined,
     peers: {},
@@ -167,6 +167,7 @@ async function closeUnit(runtime: Runtime, listeners: Listeners, door: RunningSe
   door?.stopAccepting();
   await drainUnit(runtime);
   await Promise.all([door?.close(), ...[...listeners.values()].map((listener) => listener.close(answerMs))]);
+  runtime.models.close();
   await Promise.all([runtime.router.close(), runtime.state.close().catch(() => {}), runtime.tracing.close(), runtime.effects.close()]);
   await control.close();
 }

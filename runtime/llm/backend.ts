@@ -38,11 +38,31 @@ export interface ChatReply {
   readonly firstChunkMs: number;
   /** Time in the engine's queue, where the engine says it (simulated and vLLM do). */
   readonly queueMs?: number;
+  /** How often it was sent until this reply came; absent: once. */
+  readonly attempts?: number;
+  /** The endpoint reported no tokens, so `usage` was counted from the text. */
+  readonly usageEstimated?: boolean;
 }
 
 export interface ChatModel {
-  /** `emit` gets text as it comes; asking with `emit` streams on the wire. Rejects with a CallError. */
-  chat(request: ChatRequest, signal: AbortSignal, emit?: (text: string) => void): Promise<ChatReply>;
+  /**
+   * `emit` gets text as it comes; asking with `emit` streams on the wire. With a `gate` every attempt waits for its permit.
+   * Rejects with a CallError.
+   */
+  chat(request: ChatRequest, signal: AbortSignal, emit?: (text: string) => void, gate?: SendGate): Promise<ChatReply>;
+}
+
+/** What keeps the attempts of one call within the limits of its model. */
+export interface SendGate {
+  /** Resolves when the call may be sent. @throws CallError when the call ends before, or nobody keeps count */
+  enter(signal: AbortSignal): Promise<SendPermit>;
+}
+
+export interface SendPermit {
+  /** The call is on its way. */
+  sent(): void;
+  /** It is over; with the tokens it really took, where the reply says them. Every later call does nothing. */
+  leave(tokens?: number): void;
 }
 
 export interface LlmBackend {

@@ -1,13 +1,9 @@
 import OpenAI from 'openai';
-import type {
-  ChatCompletion,
-  ChatCompletionChunk,
-  ChatCompletionCreateParams,
-  ChatCompletionMessageParam,
-} from 'openai/resources/chat/completions';
-import { askerHeaders, CallError } from '../../compiler/contracts/index.ts';
-import type { ChatMessage, ChatModel, ChatReply, ChatRequest, ToolCall } from './backend.ts';
+import type { ChatCompletionCreateParams, ChatCompletionMessageParam } from 'openai/resources/chat/completions';
+import { askerHeaders } from '../../compiler/contracts/index.ts';
+import type { ChatMessage, ChatModel, ChatReply, ChatRequest, SendPermit } from './backend.ts';
 import { modelCallError } from './openai-errors.ts';
+import { readWhole, StreamedReply } from './openai-reply.ts';
 import { withRetries } from './retries.ts';
 import { createPooledFetch } from './undici-fetch.ts';
 
@@ -20,19 +16,20 @@ export interface OpenAiClientOptions {
   /** How often a call is repeated after 429, 5xx and broken connections. */
   readonly retries: number;
   readonly connections: number;
+  /** A stream on which nothing comes for so long is given up; 0: never. */
+  readonly stallTimeoutMs: number;
   readonly maxTokensParameter: 'max_tokens' | 'max_completion_tokens';
   /** Other parameters of the request, e.g. `temperature`. */
   readonly extra?: { readonly [parameter: string]: string | number | boolean };
 }
 
-/** Our own extension of chat completions (see `docs/models.md`); absent with other servers. */
-interface Extended {
-  readonly x_dmas?: { readonly queue_ms: number };
-}
+/** Of what an endpoint says in an error, enough to know it by: some answer with whole pages. */
+const longestMessage = 1_000;
 
 /** A chat model behind an OpenAI-compatible endpoint, through the `openai` package. */
 export function createOpenAiModel(options: OpenAiClientOptions): ChatModel {
-  const client = new OpenAI({
+  const pool = createPooledFetch(options.connections);
+  const settings = {
     baseURL: options.baseUrl,
     // The package insists on a key; servers without one ignore it.
     apiKey: options.key ?? 'none',
@@ -42,12 +39,16 @@ export function createOpenAiModel(options: OpenAiClientOptions): ChatModel {
     // Calls are bounded by their signal; this is the longest timer there is.
     timeout: 2 ** 31 - 1,
     logLevel: 'off',
-    fetch: createPooledFetch(options.connections).fetch,
-  });
-  const hideKey = (message: string) => (options.key ? message.replaceAll(options.key, '***') : message);
+  } as const;
+  const whole = new OpenAI({ ...settings, fetch: pool.fetch });
+  const streaming = new OpenAI({ ...settings, fetch: pool.watched(options.stallTimeoutMs) });
+  const hideKey = (message: string) => {
+    const hidden = options.key ? message.replaceAll(options.key, '***') : message;
+    return hidden.length > longestMessage ? `${hidden.slice(0, longestMessage)}…` : hidden;
+  };
 
   return {
-    chat: (request, signal, emit) => {
+    chat: (request, signal, emit, gate) => {
       const body = bodyOf(request, options);
       const headers = headersOf(request);
       let emitted = false;
@@ -57,18 +58,25 @@ export function createOpenAiModel(options: OpenAiClientOptions): ChatModel {
           emitted = true;
           emit(text);
         });
-      const once = async () => {
+      const once = async (attempt: number): Promise<ChatReply> => {
         // A controller per call: the package never takes its listener off the signal it is given.
         const controller = new AbortController();
         const abort = () => controller.abort(signal.reason);
         signal.addEventListener('abort', abort, { once: true });
+        let permit: SendPermit | undefined;
+        let reply: ChatReply | undefined;
         try {
           signal.throwIfAborted();
+          permit = await gate?.enter(signal);
           const sending = { signal: controller.signal, ...(headers === undefined ? {} : { headers }) };
-          return passOn ? await chatStreaming(client, body, sending, passOn) : await chatWhole(client, body, sending);
+          const answering = passOn ? chatStreaming(streaming, body, request, sending, passOn) : chatWhole(whole, body, request, sending);
+          permit?.sent();
+          reply = await answering;
+          return attempt === 1 ? reply : { ...reply, attempts: attempt };
         } catch (error) {
           throw modelCallError(error, signal, hideKey);
         } finally {
+          permit?.leave(reply && reply.usage.tokensIn + reply.usage.tokensOut);
           signal.removeEventListener('abort', abort);
         }
       };
@@ -126,83 +134,38 @@ function headersOf({ asker }: ChatRequest): Sending['headers'] {
   return { [askerHeaders.conversation]: conversation, ...(agent === undefined ? {} : { [askerHeaders.agent]: agent }) };
 }
 
-async function chatWhole(client: OpenAI, body: Body, sending: Sending): Promise<ChatReply> {
+async function chatWhole(client: OpenAI, body: Body, request: ChatRequest, sending: Sending): Promise<ChatReply> {
   const startMs = performance.now();
   const { data, response } = await client.chat.completions.create({ ...body, stream: false }, sending).withResponse();
   const firstChunkMs = performance.now() - startMs;
-  const choice = (data as ChatCompletion & Extended)?.choices?.[0];
-  if (!choice?.message) throw new CallError({ code: 'failed', message: 'the model endpoint answered without a choice' });
-  const toolCalls = (choice.message.tool_calls ?? []).flatMap((call) =>
-    call.type === 'function' ? [{ id: call.id, name: call.function.name, arguments: call.function.arguments }] : [],
-  );
-  return {
-    text: choice.message.content ?? '',
-    toolCalls,
-    finish: finishOf(choice.finish_reason, toolCalls),
-    usage: usageOf(data.usage),
-    firstChunkMs,
-    ...queueOf(response, data as Extended),
-  };
+  return { ...queueOf(response), ...readWhole(data, request), firstChunkMs };
 }
 
-async function chatStreaming(client: OpenAI, body: Body, sending: Sending, emit: (text: string) => void): Promise<ChatReply> {
+async function chatStreaming(
+  client: OpenAI,
+  body: Body,
+  request: ChatRequest,
+  sending: Sending,
+  emit: (text: string) => void,
+): Promise<ChatReply> {
   const startMs = performance.now();
   const params = { ...body, stream: true as const, stream_options: { include_usage: true } };
   const { data: chunks, response } = await client.chat.completions.create(params, sending).withResponse();
   let firstChunkMs: number | undefined;
-  let text = '';
-  let finish: string | undefined;
-  let usage: ChatCompletion['usage'] | null;
-  let extension: Extended = {};
-  const calls: { id: string; name: string; arguments: string }[] = [];
-  for await (const chunk of chunks as AsyncIterable<ChatCompletionChunk & Extended>) {
+  const reply = new StreamedReply();
+  for await (const chunk of chunks as AsyncIterable<unknown>) {
     firstChunkMs ??= performance.now() - startMs;
-    usage = chunk.usage ?? usage;
-    if (chunk.x_dmas) extension = chunk;
-    const choice = chunk.choices?.[0];
-    if (!choice) continue;
-    finish = choice.finish_reason ?? finish;
-    if (choice.delta?.content) {
-      text += choice.delta.content;
-      emit(choice.delta.content);
-    }
-    for (const delta of choice.delta?.tool_calls ?? []) {
-      calls[delta.index] ??= { id: '', name: '', arguments: '' };
-      const call = calls[delta.index] as (typeof calls)[number];
-      call.id ||= delta.id ?? '';
-      call.name ||= delta.function?.name ?? '';
-      call.arguments += delta.function?.arguments ?? '';
-    }
+    const text = reply.take(chunk);
+    if (text !== '') emit(text);
   }
   // The package ends its iteration quietly when it is aborted.
   sending.signal.throwIfAborted();
-  if (finish === undefined) throw new CallError({ code: 'unavailable', message: 'the reply of the model ended early' });
-  const toolCalls = calls.filter((call) => call !== undefined);
-  return {
-    text,
-    toolCalls,
-    finish: finishOf(finish, toolCalls),
-    usage: usageOf(usage),
-    firstChunkMs: firstChunkMs ?? performance.now() - startMs,
-    ...queueOf(response, extension),
-  };
+  return { ...queueOf(response), ...reply.end(request), firstChunkMs: firstChunkMs ?? performance.now() - startMs };
 }
 
-function finishOf(reason: string, toolCalls: readonly ToolCall[]): ChatReply['finish'] {
-  if (toolCalls.length > 0) return 'tool_calls';
-  return reason === 'length' ? 'length' : 'stop';
-}
-
-function usageOf(usage: ChatCompletion['usage'] | null): ChatReply['usage'] {
-  return {
-    tokensIn: usage?.prompt_tokens ?? 0,
-    tokensCached: usage?.prompt_tokens_details?.cached_tokens ?? 0,
-    tokensOut: usage?.completion_tokens ?? 0,
-  };
-}
-
-function queueOf(response: Response, body: Extended): { queueMs?: number } {
+/** The header is there before the body is; where both say it, the body does so later and better. */
+function queueOf(response: Response): { queueMs?: number } {
   const header = response.headers.get('x-dmas-queue-ms');
-  const queueMs = body.x_dmas?.queue_ms ?? (header === null ? Number.NaN : Number(header));
+  const queueMs = header === null ? Number.NaN : Number(header);
   return Number.isFinite(queueMs) ? { queueMs } : {};
 }

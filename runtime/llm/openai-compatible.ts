@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { defineLlmBackend } from './backend.ts';
+import { stallTimeoutMs } from './silence.ts';
 
 const options = z.strictObject({
   retries: z.int().nonnegative().default(2).describe('How often a call is repeated after 429, 5xx and broken connections'),
@@ -8,6 +9,11 @@ const options = z.strictObject({
     .enum(['max_completion_tokens', 'max_tokens'])
     .default('max_completion_tokens')
     .describe('Name of the limit on reply tokens; some older servers only know `max_tokens`'),
+  stallTimeoutMs: z
+    .int()
+    .nonnegative()
+    .default(stallTimeoutMs)
+    .describe('A streamed reply on which nothing comes for so long is given up, and repeated if nothing was passed on; 0: never'),
   temperature: z.number().max(2).default(-1).describe('Below 0 it is not sent and the endpoint decides'),
 });
 

@@ -16,6 +16,8 @@ export const ownServer: LlmBackend = {
       key,
       retries,
       connections: 1024,
+      // It is deployed with the units and ends with them; how long its queue is, is what is measured.
+      stallTimeoutMs: 0,
       maxTokensParameter: 'max_completion_tokens',
     });
   },

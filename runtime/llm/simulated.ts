@@ -6,6 +6,6 @@ export const simulated = defineLlmBackend({
   id: 'simulated',
   title: 'Simulated model',
   options: simulatedOptions,
-  traits: { deployed: true, provenance: 'simulated' },
+  traits: { deployed: true, provenance: 'simulated', wholePool: true },
   load: async () => (await import('./own-server.ts')).ownServer,
 });

@@ -1,10 +1,10 @@
 import type { DrawReply, DrawRequest, TapeCounts, TapeStats } from '../../compiler/contracts/index.ts';
-import { createQuota, type Limits, type Quota } from './quota.ts';
+import { createQuota, type Quota, type Quotas } from '../llm/limiter/quota.ts';
 import type { Tape } from './tape.ts';
 
 export interface DeskOptions {
   /** Per logical model; a model without any has no quota. */
-  readonly limits: { readonly [model: string]: Limits };
+  readonly limits: { readonly [model: string]: Quotas };
   /** Models whose misses are answered by made-up replies. */
   readonly simulate: ReadonlySet<string>;
 }

@@ -1,10 +1,10 @@
 import { createServer } from 'node:http';
 import { type DrawRequest, type PlannedService, type ProcessBinding, parseCassette, tapeAddress } from '../../compiler/contracts/index.ts';
+import type { Quotas } from '../llm/limiter/quota.ts';
 import type { StartedProcess } from '../process-life.ts';
 import { listenAt } from '../protocols/wire/listen.ts';
 import { startServiceProcess } from '../service-process.ts';
 import { readText, sendJson } from './http.ts';
-import type { Limits } from './quota.ts';
 import { createTape } from './tape.ts';
 import { createTapeDesk } from './tape-desk.ts';
 
@@ -19,7 +19,7 @@ const keepAliveMs = 120_000;
  */
 export function startTapeService(service: PlannedService, cassette: string, binding?: ProcessBinding): Promise<StartedProcess> {
   const { limits, simulate } = service.options as {
-    readonly limits?: { readonly [model: string]: Limits };
+    readonly limits?: { readonly [model: string]: Quotas };
     readonly simulate?: readonly string[];
   };
   const desk = createTapeDesk(createTape(parseCassette(cassette).entries), { limits: limits ?? {}, simulate: new Set(simulate ?? []) });

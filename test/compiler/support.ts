@@ -38,7 +38,7 @@ export const protocolTraits: Record<string, ProtocolTraits> = {
   nats: { ...protocol, mediator: 'broker' },
 };
 export const llmTraits: Record<string, LlmTraits> = {
-  simulated: { deployed: true, provenance: 'simulated' },
+  simulated: { deployed: true, provenance: 'simulated', wholePool: true },
   'openai-compatible': { deployed: false, provenance: 'measured' },
 };
 export const stateTraits: Record<string, StateTraits> = {

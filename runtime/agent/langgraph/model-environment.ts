@@ -1,7 +1,10 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { performance } from 'node:perf_hooks';
 import { context, SpanKind, trace } from '@opentelemetry/api';
-import { toCallError } from '../../../compiler/contracts/call-errors.ts';
-import { spanName } from '../../../compiler/contracts/trace-attributes.ts';
+import { CallError, toCallError } from '../../../compiler/contracts/call-errors.ts';
+import { attr, spanName } from '../../../compiler/contracts/trace-attributes.ts';
+import type { SendPermit } from '../../llm/backend.ts';
+import { prefixAttribute, promptPartsOfBody } from '../../llm/prompt-parts.ts';
 import { replyAttributes } from '../models.ts';
 import type { Runtime } from '../runtime.ts';
 import { type ActiveSpan, endSpan } from '../tracing.ts';
@@ -17,12 +20,16 @@ import { type ActiveSpan, endSpan } from '../tracing.ts';
 export interface ModelEnvironment {
   /** Until then calls fail, as they would before any server is up. */
   attach(runtime: Runtime): void;
+  /** Runs the code of an agent, so that its calls are known as its own where agents of this unit have pools of their own. */
+  within<T>(agent: string, work: () => Promise<T>): Promise<T>;
 }
 
 /** Never looked up: a reserved name (RFC 6761) that only says where such a call was meant to go. */
 export const modelBaseUrl = 'http://model.dmas-opt.invalid/v1';
 
 let runtime: Runtime | undefined;
+
+const atWork = new AsyncLocalStorage<string>();
 
 export const modelEnvironment: ModelEnvironment = openEnvironment();
 
@@ -39,6 +46,8 @@ function openEnvironment(): ModelEnvironment {
     attach: (present) => {
       runtime = present;
     },
+    // Storage that follows every promise has its price, so only those pay who need it.
+    within: (agent, work) => (runtime?.program.unit.agentModels === undefined ? work() : atWork.run(agent, work)),
   };
 }
 
@@ -46,7 +55,11 @@ async function callModel(plain: typeof fetch, request: Request, path: string): P
   const { models, tracing } = runtime ?? {};
   if (models === undefined || tracing === undefined) throw new TypeError('a model was called before the unit was up');
   const body = await request.text();
-  return models.direct(modelIn(body), async ({ url, key, name, wireName, attributes }) => {
+  const fields = fieldsOf(body);
+  const asked = typeof fields.model === 'string' ? fields.model : '';
+  const parts = promptPartsOfBody(fields);
+  const maxTokens = [fields.max_completion_tokens, fields.max_tokens].find((value) => typeof value === 'number');
+  return models.direct({ asked, agent: atWork.getStore(), parts, maxTokens }, async ({ url, key, name, wireName, attributes, gate }) => {
     const headers = new Headers(request.headers);
     headers.delete('content-length');
     if (key !== undefined) headers.set('authorization', `Bearer ${key}`);
@@ -54,50 +67,64 @@ async function callModel(plain: typeof fetch, request: Request, path: string): P
     // Inside a turn there is a span; a call from anywhere else belongs to no request.
     const here = trace.getSpanContext(context.active()) === undefined ? undefined : context.active();
     const span = tracing.start({ context: here, headers: {} }, spanName.chat(name), SpanKind.CLIENT);
-    const startMs = performance.now();
+    let permit: SendPermit | undefined;
     try {
+      permit = await gate?.enter(request.signal);
+      const startMs = performance.now();
       const target = {
         method: request.method,
         headers,
         signal: request.signal,
-        ...(body === '' ? {} : { body: withModel(body, wireName) }),
+        ...(body === '' ? {} : { body: withModel(body, fields, wireName) }),
       };
-      const response = await plain(`${base}${path}`, target);
+      const answering = plain(`${base}${path}`, target);
+      permit?.sent();
+      const response = await answering;
       const seen = new Seen(startMs, response.headers.get('x-dmas-queue-ms'));
-      const end = () => endSpan(span, undefined, { ...attributes, ...replyAttributes(seen.facts()) });
-      if (span === undefined) return response;
+      const end = () => {
+        const facts = seen.facts();
+        const { tokensIn, tokensOut } = facts.usage;
+        gate?.learn(facts.usage);
+        permit?.leave(tokensIn + tokensOut > 0 ? tokensIn + tokensOut : undefined);
+        if (span === undefined) return;
+        const prefix = tokensIn > 0 && parts.length > 0 ? { [attr.prefix]: prefixAttribute(parts, tokensIn) } : {};
+        endSpan(span, refusal(response), { ...attributes, ...replyAttributes(facts), ...gate?.attributes(), ...prefix });
+      };
+      if (span === undefined && permit === undefined) return response;
       if (response.headers.get('content-type')?.startsWith('text/event-stream') === true) return watched(response, seen, end);
       const text = await response.text();
       seen.whole(text);
       end();
       return new Response(text, response);
     } catch (error) {
-      failed(span, error, attributes);
+      permit?.leave();
+      failed(span, error, { ...attributes, ...gate?.attributes() });
       throw error;
     }
   });
 }
 
+/** Its caller reads the status by itself; the trace shows that there was no reply. */
+function refusal({ ok, status }: Response): CallError | undefined {
+  if (ok) return undefined;
+  const code = status === 429 ? 'overloaded' : status >= 500 ? 'unavailable' : 'failed';
+  return new CallError({ code, message: `the model endpoint answered ${status}` });
+}
+
 const failed = (span: ActiveSpan | undefined, error: unknown, attributes: object) => endSpan(span, toCallError(error), { ...attributes });
 
-function modelIn(body: string): string {
+function fieldsOf(body: string): { readonly [field: string]: unknown } {
   try {
-    const { model } = JSON.parse(body) as { model?: unknown };
-    return typeof model === 'string' ? model : '';
+    const fields: unknown = JSON.parse(body);
+    return typeof fields === 'object' && fields !== null ? (fields as { readonly [field: string]: unknown }) : {};
   } catch {
-    return '';
+    return {};
   }
 }
 
 /** A model the code names and the scenario does not is the one the scenario binds instead. */
-function withModel(body: string, wireName: string): string {
-  try {
-    const content = JSON.parse(body) as { model?: unknown };
-    return content.model === undefined || content.model === wireName ? body : JSON.stringify({ ...content, model: wireName });
-  } catch {
-    return body;
-  }
-}
+const withModel = (body: string, fields: { readonly [field: string]: unknown }, wireName: string): string =>
+  fields.model === undefined || fields.model === wireName ? body : JSON.stringify({ ...fields, model: wireName });
 
 interface Usage {
   readonly prompt_tokens?: number;

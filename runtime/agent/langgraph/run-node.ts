@@ -33,7 +33,8 @@ export function nodeHandler(parts: NodeParts, runtime: () => Runtime, models?: M
   const savers = new InnerSavers(parts.kit);
   return async (body, turn) => {
     models?.attach(runtime());
-    return isHeld(body) ? runLive(parts, take(body)) : runCall(parts, savers, runtime(), body as NodeCall, turn);
+    const work = async () => (isHeld(body) ? runLive(parts, take(body)) : runCall(parts, savers, runtime(), body as NodeCall, turn));
+    return models === undefined ? work() : models.within(parts.node.component, work);
   };
 }
 

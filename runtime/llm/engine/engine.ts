@@ -89,6 +89,7 @@ export function createEngine(args: EngineArgs, stepTime: StepTime): Engine {
   /** Not yet sent to a rank, in order of arrival. */
   let inbox: Sequence[] = [];
   let inboxHead = 0;
+  let sentMs = -1;
   let submitted = 0;
   let advancedMs = 0;
   let lastSubmitMs = 0;
@@ -147,7 +148,9 @@ export function createEngine(args: EngineArgs, stepTime: StepTime): Engine {
 
   function advanceInbox(ms: number): void {
     for (let next = inbox[inboxHead]; next && next.atMs <= ms; next = inbox[inboxHead]) {
-      advanceLines(next.atMs);
+      // Those that come at the same time are sent before anybody starts on the first of them.
+      if (next.atMs > sentMs) advanceLines(next.atMs);
+      sentMs = next.atMs;
       inboxHead++;
       send(next);
     }

@@ -139,11 +139,16 @@ function attentionTime({ attention, skew = 0 }: OperatorTables): (batch: StepBat
     ({ prefillTokens, prefillContext, decodes, decodeContext }) => [prefillTokens, prefillContext, decodes, decodeContext],
     ({ prefillTokens, decodes }) => prefillTokens > 0 && decodes > 0,
   );
-  const rest = [0, 0];
+  /** Context, decodes, their context: written before each look-up. */
+  const at3 = [0, 0, 0];
+  const at2 = [0, 0];
 
   /** `kp` may be below zero: several short chunks attend to less than one long one. */
   function atContext(node: Axis, kp: number): number {
-    const from = (x: number) => interpolate(node, [x, ...rest]);
+    const from = (x: number) => {
+      at3[0] = x;
+      return interpolate(node, at3);
+    };
     if (kp >= 0) return from(kp);
     const reach = node.at.find((x) => x >= 512) ?? (node.at[node.at.length - 1] as number);
     const start = from(0);
@@ -163,14 +168,20 @@ function attentionTime({ attention, skew = 0 }: OperatorTables): (batch: StepBat
     return first + ((x - x0) / (x1 - x0)) * (atContext(below[low + 1] as Axis, mean - x1 / 2) - first);
   }
 
+  function atDecodes(decodes: number, context: number): number {
+    at2[0] = decodes;
+    at2[1] = context;
+    return interpolate(decode, at2);
+  }
+
   const uniform = (batch: StepBatch, context: number) => {
     const { decodes, prefillTokens, prefillPairs } = batch;
-    if (prefillTokens === 0) return decodes === 0 ? 0 : interpolate(decode, [decodes, context]);
+    if (prefillTokens === 0) return decodes === 0 ? 0 : atDecodes(decodes, context);
     const mean = prefillPairs / prefillTokens;
     const chunks = ofChunks(prefill, prefillTokens, mean);
     if (decodes === 0) return chunks;
-    rest[0] = decodes;
-    rest[1] = context;
+    at3[1] = decodes;
+    at3[2] = context;
     const { prefillChunkMax } = batch;
     const largest = prefillChunkMax === prefillTokens ? chunks : ofChunks(prefill, prefillChunkMax, mean);
     return chunks + Math.max(0, ofChunks(mixed, prefillChunkMax, mean) - largest);

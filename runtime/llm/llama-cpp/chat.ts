@@ -40,12 +40,12 @@ export async function answerChat(
     onToken: (token, index) => {
       if (index === 0) answer.begin(queuedMs);
       const piece = plan.read(token, index);
-      if (piece === undefined) return true;
+      if (piece === undefined) return 'before';
       if (piece !== '') answer.text(piece);
-      return false;
+      return plan.isOver() ? 'after' : 'not yet';
     },
     onFinished: (timings) => {
-      const end = plan.finish(timings.tokensOut);
+      const end = plan.finish();
       metrics.finished(timings, prompt.length, end.finish === 'length' ? 'length' : 'stop');
       answer.end({ ...end, tokensIn: prompt.length, timings });
     },

@@ -9,12 +9,11 @@ import { vocabularyOf } from './vocabulary.ts';
 /** Counts up whenever the same shape and seed would give other bytes; a test holds the bytes against it. */
 export const recipeVersion = 1;
 
-/** Where models we wrote are kept: `$XDG_CACHE_HOME/dmas-opt/models`, `~/.cache/…`, or the temporary folder where there is no home. */
-export function modelFolder(): string {
-  const { XDG_CACHE_HOME: cache, HOME: home } = process.env;
-  if (cache !== undefined && isAbsolute(cache)) return join(cache, 'dmas-opt', 'models');
-  return home === undefined || !isAbsolute(homedir()) ? join(tmpdir(), 'dmas-opt-models') : join(homedir(), '.cache', 'dmas-opt', 'models');
-}
+/** Where models we wrote are kept: `$XDG_CACHE_HOME/dmas-opt/models`, else `~/.cache/dmas-opt/models`. */
+const modelFolder = (): string => {
+  const { XDG_CACHE_HOME: cache } = process.env;
+  return join(cache !== undefined && isAbsolute(cache) ? cache : join(homedir(), '.cache'), 'dmas-opt', 'models');
+};
 
 /**
  * Path of the GGUF file for `weights`: one that exists, or one written here and now unless an earlier start has done it. Its name holds a
@@ -22,10 +21,17 @@ export function modelFolder(): string {
  *
  * @throws DmasError `DMAS_FILE_UNREADABLE`
  */
-export function modelFileOf(weights: string, seed: number, folder: string = modelFolder()): string {
+export function modelFileOf(weights: string, seed: number, folder?: string): string {
   if (weights in randomModels) {
     const name = weights as RandomModelName;
-    return writtenOnce(name, randomModels[name], seed, folder);
+    const write = (into: string) => writtenOnce(name, randomModels[name], seed, into);
+    if (folder !== undefined) return write(folder);
+    try {
+      return write(modelFolder());
+    } catch {
+      // A user without a home, or one that cannot be written to.
+      return write(join(tmpdir(), 'dmas-opt-models'));
+    }
   }
   if (!isAbsolute(weights)) {
     return fail(

@@ -1,10 +1,11 @@
+import { fail } from '../../../compiler/contracts/index.ts';
 import { ApiError, type ChatCall } from '../server/chat-request.ts';
 import { parseReplies } from '../server/replies.ts';
 import type { CallOptions } from './call-options.ts';
 import { modelFileOf } from './model-file.ts';
 import type { LlamaCppService } from './options.ts';
 import { loadLlamaPackage, openLlama, type Token } from './peer.ts';
-import { promptTokens } from './prompt-tokens.ts';
+import { promptTokens, templatePrompt } from './prompt-tokens.ts';
 import { randomModels } from './random-model.ts';
 import { givenReply, ownReply, type ReplyPlan } from './reply-plan.ts';
 import { createSlotEngine, type SlotEngine, type SlotRequest } from './slot-engine.ts';
@@ -26,7 +27,7 @@ const boundsOfSense = { stringLength: 4096, listLength: 256 };
 /**
  * Loads the weights and opens a context with all its slots.
  *
- * @throws DmasError when the package is missing or the file is
+ * @throws DmasError when the package is missing, the file is or cannot be loaded, or there is not enough memory
  */
 export async function openModel(service: LlamaCppService): Promise<RunningModel> {
   const isRandom = service.weights in randomModels;
@@ -34,21 +35,29 @@ export async function openModel(service: LlamaCppService): Promise<RunningModel>
   const modelPath = modelFileOf(service.weights, service.modelSeed);
   const module = await loadLlamaPackage();
   const llama = await openLlama(module, service.threads);
-  const model = await llama.loadModel({ modelPath });
+  const closing = (refuse: (cause: Error) => never) => async (cause: Error) => {
+    await llama.dispose();
+    return refuse(cause);
+  };
+  const model = await llama
+    .loadModel({ modelPath })
+    .catch(closing((cause) => fail('DMAS_FILE_UNREADABLE', `llama.cpp cannot load ${modelPath}: ${cause.message}`, { cause })));
   const { slots, contextTokens, batchTokens, threads, maxTokens } = service;
-  const context = await model.createContext({
-    contextSize: contextTokens,
-    sequences: slots,
-    batchSize: batchTokens,
-    threads,
-    failedCreationRemedy: false,
-  });
+  const context = await model
+    .createContext({ contextSize: contextTokens, sequences: slots, batchSize: batchTokens, threads, failedCreationRemedy: false })
+    .catch(
+      closing((cause) => {
+        const message = `llama.cpp cannot open ${slots} slots of ${contextTokens} tokens: ${cause.message}`;
+        return fail('DMAS_CFG_INVALID_VALUE', message, { cause, fix: 'Lower slots or contextTokens.' });
+      }),
+    );
+  const wrapper = isRandom ? undefined : module.resolveChatWrapper(model);
   const engine = createSlotEngine(context, { slots, prefixReuse: service.prefixReuse });
   const isGiven = service.text === 'given' || (service.text === 'auto' && isRandom);
   const grammars = new Map<string, Awaited<ReturnType<typeof llama.createGrammarForJsonSchema>>>();
   return {
     engine,
-    promptOf: (call) => promptTokens(model, call),
+    promptOf: (call) => (wrapper === undefined ? promptTokens(model, call) : templatePrompt(wrapper, model, call)),
     planReply: (call, options, tokensIn) => {
       const room = contextTokens - tokensIn;
       if (room < 1) {
@@ -57,7 +66,7 @@ export async function openModel(service: LlamaCppService): Promise<RunningModel>
       }
       const limits = { room, maxTokens };
       if (isGiven) return givenReply(model, call, options, rules, limits);
-      return ownReply(model, call, options, isRandom ? boundsOfNonsense : boundsOfSense, limits);
+      return ownReply(model, call, options, { chooses: !isRandom, bounds: isRandom ? boundsOfNonsense : boundsOfSense }, limits);
     },
     samplingOf: async (options, plan) => {
       const sampling = {

@@ -17,8 +17,10 @@ export const llamaCppOptions = z.strictObject({
     .describe(
       'given: the reply a simulated model would give (script or made up) is put through the model token by token; model: what the model says; auto: given for random weights, else model',
     ),
-  slots: count(4, 'Sequences computed at the same time, each with a context of its own'),
-  contextTokens: count(4096, 'Tokens of context per slot, prompt and reply together'),
+  // `LLAMA_MAX_SEQ` in llama.cpp's `src/llama-cparams.h`.
+  slots: z.int().positive().max(256).default(4).describe('Sequences computed at the same time, each with a context of its own'),
+  // Far beyond any machine's memory node-llama-cpp does not come back from estimating it.
+  contextTokens: z.int().positive().max(1_048_576).default(4096).describe('Tokens of context per slot, prompt and reply together'),
   batchTokens: count(512, 'Most tokens computed in one step'),
   threads: count(1, 'Threads that compute'),
   maxTokens: count(256, 'Longest reply where a request sets no limit'),
@@ -35,6 +37,9 @@ export interface LlamaCppService extends LlamaCppOptions {
   readonly replies: Json | undefined;
 }
 
+/** The words of other engines for the same thing, as a search over serving may set them. */
+const synonyms: Readonly<Record<string, keyof LlamaCppOptions>> = { maxNumSeqs: 'slots', maxNumBatchedTokens: 'batchTokens' };
+
 /**
  * Options of the planned service: the scenario's, with `model` or `models` (names served) and `replies`. Others are left alone.
  *
@@ -42,7 +47,8 @@ export interface LlamaCppService extends LlamaCppOptions {
  */
 export function readLlamaCppService(options: { readonly [option: string]: Json }): LlamaCppService {
   const own = new Set(Object.keys(llamaCppOptions.shape));
-  const parsed = llamaCppOptions.safeParse(Object.fromEntries(Object.entries(options).filter(([key]) => own.has(key))));
+  const named = Object.entries(options).map(([key, value]) => [synonyms[key] ?? key, value] as const);
+  const parsed = llamaCppOptions.safeParse(Object.fromEntries(named.filter(([key]) => own.has(key))));
   if (!parsed.success) {
     const lines = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
     return fail('DMAS_CFG_INVALID_VALUE', lines.join('\n'), { fix: 'See docs/llama-cpp.md for the options of llama.cpp.' });

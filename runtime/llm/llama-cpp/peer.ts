@@ -1,7 +1,5 @@
-import { createRequire } from 'node:module';
-import { delimiter, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { fail } from '../../../compiler/contracts/index.ts';
+import { optionalPackageUrl } from '../../optional-package.ts';
 
 /**
  * What we use of node-llama-cpp 3.21. Written down here because the package is optional: without it our own code must still compile.
@@ -35,8 +33,7 @@ export interface LlamaModel {
     readonly threads: number;
     readonly failedCreationRemedy: false;
   }): Promise<LlamaContext>;
-  readonly trainContextSize: number;
-  readonly fileInfo: { readonly metadata: { readonly tokenizer?: { readonly chat_template?: string } } };
+  readonly tokenizer: unknown;
 }
 
 export interface LlamaContext {
@@ -64,36 +61,36 @@ export interface EvaluateOptions {
 
 export type LlamaGrammar = { readonly grammar: string };
 
+export type ChatHistoryItem =
+  | { readonly type: 'system' | 'user'; readonly text: string }
+  | { readonly type: 'model'; readonly response: readonly string[] };
+
+export interface ChatWrapper {
+  generateContextState(options: { readonly chatHistory: readonly ChatHistoryItem[] }): {
+    readonly contextText: { tokenize(tokenizer: unknown): Token[] };
+  };
+}
+
 /** The parts that are values: what the package's module gives. */
 export interface LlamaModule extends LlamaPackage {
+  /** The chat template of a model, or the nearest known one. */
+  resolveChatWrapper(model: LlamaModel): ChatWrapper;
   readonly LlamaGrammarEvaluationState: new (options: { readonly model: LlamaModel; readonly grammar: LlamaGrammar }) => object;
 }
 
 const packageName = 'node-llama-cpp';
 
-/** Folders from which packages are looked for, told to processes whose own code lies somewhere else. */
-export const packageFoldersVariable = 'DMAS_PACKAGES';
-
 /**
- * node-llama-cpp, which is an optional peer: loaded only when a model is started. A bundled service lies in a scratch folder, so the
- * package is looked for where the target says, then from the working folder and from this file.
+ * node-llama-cpp, which is an optional peer: loaded only when a model is started.
  *
  * @throws DmasError `DMAS_ENV_TARGET`
  */
 export async function loadLlamaPackage(): Promise<LlamaModule> {
-  const told = (process.env[packageFoldersVariable] ?? '').split(delimiter).filter((folder) => folder !== '');
-  const bases = [...told, process.cwd()].map((folder) => join(folder, 'package.json'));
-  for (const base of [...bases, import.meta.url]) {
-    let path: string;
-    try {
-      path = createRequire(base).resolve(packageName);
-    } catch {
-      continue;
-    }
-    return (await import(pathToFileURL(path).href)) as LlamaModule;
-  }
+  const url = optionalPackageUrl(packageName);
+  if (url !== undefined) return (await import(url)) as LlamaModule;
+  const system = process.platform === 'darwin' ? 'mac' : process.platform === 'win32' ? 'win' : process.platform;
   return fail('DMAS_ENV_TARGET', `The package ${packageName} is not installed.`, {
-    fix: `npm i ${packageName} @node-llama-cpp/${process.platform === 'darwin' ? 'mac-' : `${process.platform}-`}${process.arch} --omit=optional`,
+    fix: `npm i ${packageName} @node-llama-cpp/${system}-${process.arch} --omit=optional`,
   });
 }
 

@@ -28,18 +28,25 @@ export interface IdleSlot {
 }
 
 /**
- * The idle slot for a prompt: the one whose context shares the longest beginning with it, and among equals the one unused for longest.
- * At least one token is left to compute, since a reply follows from the last one.
+ * What two beginnings must differ by to matter. Without it the few tokens every prompt begins with would push a long conversation out
+ * of its slot while another slot has been unused for longer. The size of vLLM's cache blocks.
+ */
+const reuseBlockTokens = 16;
+
+/**
+ * The idle slot for a prompt: the one whose context shares the longest beginning with it, counted in blocks of 16 tokens, and among equals
+ * the one unused for longest. `shared` is exact; at least one token is left to compute, since a reply follows from the last one.
  */
 export function chooseSlot(
   slots: readonly IdleSlot[],
   prompt: readonly number[],
 ): { readonly index: number; readonly shared: number } | undefined {
-  let best: { index: number; shared: number; lastUsed: number } | undefined;
+  let best: { index: number; shared: number; blocks: number; lastUsed: number } | undefined;
   slots.forEach(({ held, lastUsed }, index) => {
     const shared = Math.min(sharedBeginning(held, prompt), prompt.length - 1);
-    if (best === undefined || shared > best.shared || (shared === best.shared && lastUsed < best.lastUsed))
-      best = { index, shared, lastUsed };
+    const blocks = Math.floor(shared / reuseBlockTokens);
+    const isBetter = best === undefined || blocks > best.blocks || (blocks === best.blocks && lastUsed < best.lastUsed);
+    if (isBetter) best = { index, shared, blocks, lastUsed };
   });
   return best;
 }

@@ -37,7 +37,7 @@ const blockBytes = 18;
  * Dimension 0 of the residual stream holds a constant that no layer touches. Through it the output layer holds back what nobody could
  * read aloud: bytes, marks and the end of text, whose place a random model could not know.
  */
-export function randomModelPieces(name: string, shape: ModelShape, seed: number): Buffer[] {
+export function randomModelPieces(name: string, shape: ModelShape, seed: number, more: Readonly<Record<string, GgufValue>> = {}): Buffer[] {
   const { layers, width, feedForward, heads, keyValueHeads } = shape;
   const vocabulary = vocabularyOf(shape.vocabulary);
   const keyValueWidth = (width / heads) * keyValueHeads;
@@ -105,6 +105,7 @@ export function randomModelPieces(name: string, shape: ModelShape, seed: number)
     'tokenizer.ggml.add_eos_token': { bool: false },
     // The parts of a prompt are tokenized one by one and must not each gain a space.
     'tokenizer.ggml.add_space_prefix': { bool: false },
+    ...more,
   };
   return ggufPieces(metadata, tensors);
 }

@@ -5,7 +5,7 @@ import type { ReplyRule } from '../server/replies.ts';
 import { replyTo } from '../server/reply.ts';
 import type { AnsweredCall } from './answer.ts';
 import type { CallOptions } from './call-options.ts';
-import { grammarSchema } from './grammar-schema.ts';
+import { type Bounds, grammarSchema } from './grammar-schema.ts';
 import type { LlamaModel, Token } from './peer.ts';
 import { callsText } from './prompt-tokens.ts';
 
@@ -18,7 +18,9 @@ export interface ReplyPlan {
   readonly schema?: unknown;
   /** Text that can be shown once token `index` is there; undefined: the reply ends before this token. */
   readonly read: (token: Token, index: number) => string | undefined;
-  readonly finish: (tokensOut: number) => {
+  /** Asked after `read`: nothing more is to come. */
+  readonly isOver: () => boolean;
+  readonly finish: () => {
     readonly finish: 'stop' | 'length' | 'tool_calls';
     readonly toolCalls: readonly AnsweredCall[];
   };
@@ -62,6 +64,7 @@ export function givenReply(
     tokensOut: given.length,
     given,
     read: (_token, index) => deltas.next(index + 1)[0]?.content ?? '',
+    isOver: () => false,
     finish: () => ({ finish: calls.length > 0 ? 'tool_calls' : cut ? 'length' : 'stop', toolCalls: calls }),
   };
 }
@@ -69,51 +72,92 @@ export function givenReply(
 const repeated = (tokens: readonly Token[], length: number): readonly Token[] =>
   tokens.length >= length || tokens.length === 0 ? tokens : Array.from({ length }, (_, index) => tokens[index % tokens.length] ?? 0);
 
+/** What a model may do by itself. */
+interface OwnWays {
+  /** Whether it can choose between tools and an answer; with random weights the course is given, see `toolsToCall`. */
+  readonly chooses: boolean;
+  readonly bounds: Bounds;
+}
+
 /** What the model says by itself; tools and forms by a grammar it is held to. */
-export function ownReply(
-  model: LlamaModel,
-  call: ChatCall,
-  options: CallOptions,
-  bounds: Parameters<typeof grammarSchema>[1],
-  limits: Limits,
-): ReplyPlan {
-  const tools = toolsToCall(call);
-  const form =
-    tools.length > 0
-      ? { type: 'object', properties: Object.fromEntries(tools.map(({ name, parameters }) => [name, grammarSchema(parameters, bounds)])) }
-      : call.responseSchema === undefined
-        ? undefined
-        : grammarSchema(Object.keys(call.responseSchema).length > 0 ? call.responseSchema : anyAnswer, bounds);
+export function ownReply(model: LlamaModel, call: ChatCall, options: CallOptions, ways: OwnWays, limits: Limits): ReplyPlan {
+  const form = formOf(call, ways);
   const limit = Math.min(call.maxTokens ?? limits.maxTokens, limits.room);
   const reader = textReader(model);
   let ended = false;
-  let complete = false;
   const read = (token: Token, index: number): string | undefined => {
-    const isEnd = model.isEogToken(token);
-    if (isEnd && (form !== undefined || (!options.ignoreEnd && index >= options.minTokens))) ended = true;
     if (ended) return undefined;
-    if (isEnd) return '';
+    if (model.isEogToken(token)) {
+      ended = form !== undefined || (!options.ignoreEnd && index >= options.minTokens);
+      return ended ? undefined : '';
+    }
     const piece = reader.next(token);
     if (form === undefined) return piece;
     // After a complete value these grammars ask for empty lines without an end.
-    complete = piece.endsWith('\n') && isJson(reader.text());
-    if (complete) ended = true;
-    return tools.length > 0 ? '' : complete ? piece.trimEnd() : piece;
+    ended = piece.endsWith('\n') && parsed(reader.text()) !== undefined;
+    if (form.kind === 'json') return ended ? piece.trimEnd() : piece;
+    return ended && form.kind === 'choice' ? answerIn(reader.text()) : '';
   };
   return {
     tokensOut: limit,
-    ...(form === undefined ? {} : { schema: form }),
-    read: (token, index) => (complete ? undefined : read(token, index)),
-    finish: (tokensOut) => {
-      if (tools.length === 0) return { finish: ended || tokensOut < limit ? 'stop' : 'length', toolCalls: [] };
-      const calls = parsedCalls(reader.text());
+    ...(form === undefined ? {} : { schema: form.schema }),
+    read,
+    isOver: () => ended,
+    finish: () => {
+      const calls = form === undefined ? [] : callsIn(form.kind, reader.text());
       const hash = promptOf(call).hash.slice(0, 16);
       return {
-        finish: calls.length > 0 ? 'tool_calls' : 'length',
-        toolCalls: calls.map(([name, given], index) => ({ id: `call_${hash}_${index}`, name, arguments: JSON.stringify(given) })),
+        finish: calls.length > 0 ? 'tool_calls' : ended ? 'stop' : 'length',
+        toolCalls: calls.map(({ name, given }, index) => ({ id: `call_${hash}_${index}`, name, arguments: JSON.stringify(given) })),
       };
     },
   };
+}
+
+/** `calls`: one property per tool to call; `choice`: one tool or an answer; `json`: what the request asks for. */
+interface Form {
+  readonly kind: 'calls' | 'choice' | 'json';
+  readonly schema: unknown;
+}
+
+function formOf(call: ChatCall, { chooses, bounds }: OwnWays): Form | undefined {
+  const argumentsOf = ({ parameters }: ChatCall['tools'][number]) => grammarSchema(parameters, bounds);
+  if (chooses && call.tools.length > 0 && call.toolChoice.kind === 'auto') {
+    const answer = { type: 'object', properties: { answer: grammarSchema({ type: 'string' }, bounds) } };
+    const calls = call.tools.map((tool) => ({ type: 'object', properties: { tool: { const: tool.name }, arguments: argumentsOf(tool) } }));
+    return { kind: 'choice', schema: { oneOf: [...calls, answer] } };
+  }
+  const tools = toolsToCall(call);
+  if (tools.length > 0) {
+    return {
+      kind: 'calls',
+      schema: { type: 'object', properties: Object.fromEntries(tools.map((tool) => [tool.name, argumentsOf(tool)])) },
+    };
+  }
+  const { responseSchema } = call;
+  if (responseSchema === undefined) return undefined;
+  return { kind: 'json', schema: grammarSchema(Object.keys(responseSchema).length > 0 ? responseSchema : anyAnswer, bounds) };
+}
+
+const answerIn = (text: string): string => {
+  const { answer } = (parsed(text) ?? {}) as { readonly answer?: unknown };
+  return typeof answer === 'string' ? answer : '';
+};
+
+function callsIn(kind: Form['kind'], text: string): { readonly name: string; readonly given: unknown }[] {
+  const value = parsed(text);
+  if (kind === 'json' || typeof value !== 'object' || value === null) return [];
+  if (kind === 'calls') return Object.entries(value).map(([name, given]) => ({ name, given }));
+  const { tool, arguments: given } = value as { readonly tool?: unknown; readonly arguments?: unknown };
+  return typeof tool === 'string' ? [{ name: tool, given }] : [];
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
 }
 
 const anyAnswer = { type: 'object', properties: { answer: { type: 'string' } }, required: ['answer'] };
@@ -137,23 +181,6 @@ function toolsToCall(call: ChatCall): ChatCall['tools'] {
   if (call.parallelToolCalls) return turn === 0 || required ? tools : [];
   const next = tools[turn] ?? (required ? tools[0] : undefined);
   return next ? [next] : [];
-}
-
-function parsedCalls(text: string): [string, unknown][] {
-  try {
-    return Object.entries(JSON.parse(text) as Record<string, unknown>);
-  } catch {
-    return [];
-  }
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 const contextTokens = 4;

@@ -10,8 +10,8 @@ export interface SlotRequest {
   readonly given?: readonly Token[];
   readonly sampling: Pick<EvaluateOptions, 'temperature' | 'topP' | 'seed' | 'grammarEvaluationState'>;
   readonly onAdmitted?: (times: { readonly queuedMs: number; readonly tokensCached: number }) => void;
-  /** One more token is there. True ends the reply; a token for which `ends` said so is not counted. */
-  readonly onToken: (token: Token, index: number) => boolean;
+  /** One more token is there. Says whether the reply ends, before this token, which then does not count, or after it. */
+  readonly onToken: (token: Token, index: number) => 'not yet' | 'before' | 'after';
   readonly onFinished: (timings: SlotTimings) => void;
   readonly onFailed: (error: unknown) => void;
 }
@@ -26,6 +26,7 @@ export interface SlotTimings {
 
 export interface SlotStats {
   readonly running: number;
+  /** Without a slot, those left out for which one is free and who get it with the next step. */
   readonly waiting: number;
   /** Tokens the contexts of the slots hold, those of the last requests included. */
   readonly heldTokens: number;
@@ -140,15 +141,17 @@ export function createSlotEngine(context: LlamaContext, options: { readonly slot
     const before = job.produced;
     job.produced++;
     if (before === 0) job.firstMs = nowMs;
-    const ended = request.onToken(token, before);
-    if (ended) job.produced--;
-    else job.lastMs = nowMs;
-    if (ended || job.produced >= request.tokensOut) finish(job);
+    const ends = request.onToken(token, before);
+    if (ends === 'before') job.produced--;
+    else {
+      job.lastMs = nowMs;
+      totals.outputTokens++;
+    }
+    if (ends !== 'not yet' || job.produced >= request.tokensOut) finish(job);
   }
 
   function finish(job: Job): void {
     job.done = true;
-    totals.outputTokens += job.produced;
     job.request.onFinished({
       queuedMs: job.admittedMs - job.arrivedMs,
       prefillMs: job.firstMs - job.admittedMs,
@@ -231,7 +234,7 @@ export function createSlotEngine(context: LlamaContext, options: { readonly slot
     stats: () => ({
       ...totals,
       running: running.length,
-      waiting: queue.length,
+      waiting: Math.max(0, queue.length - idle.length),
       heldTokens: all.reduce((sum, { sequence }) => sum + sequence.nextTokenIndex, 0),
       capacityTokens: context.contextSize * all.length,
     }),

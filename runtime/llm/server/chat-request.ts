@@ -44,6 +44,8 @@ export interface ChatCall {
   /** Present when the answer must be JSON; an empty schema for `json_object`. */
   readonly responseSchema: JsonSchema | undefined;
   readonly maxTokens: number | undefined;
+  /** The reply ends before the first of them. */
+  readonly stop: readonly string[];
   readonly stream: boolean;
   readonly includeUsage: boolean;
 }
@@ -86,10 +88,40 @@ const bodySchema = z.object({
   max_completion_tokens: z.int().positive().nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
-  n: z.literal(1).nullish(),
+  stop: z.union([z.string(), z.array(z.string().min(1)).max(4)]).nullish(),
 });
 
-/** Throws an ApiError 400 that names the parameter. Unknown parameters are ignored, as sampling has no meaning here. */
+/**
+ * Parameters that would change the form of the reply and are not simulated: refused, since ignoring them would hand out
+ * something else than was asked for. Those of sampling have no meaning here and are let pass. Value: what still may stand there.
+ */
+const unsupported: { readonly [parameter: string]: (value: unknown) => boolean } = {
+  n: (value) => value === 1,
+  logprobs: (value) => value === false,
+  top_logprobs: (value) => value === 0,
+  audio: () => false,
+  modalities: (value) => Array.isArray(value) && value.every((one) => one === 'text'),
+  functions: () => false,
+  function_call: () => false,
+  web_search_options: () => false,
+};
+
+/** In the words of OpenAI's API. */
+function refuseUnsupported(raw: unknown): void {
+  if (typeof raw !== 'object' || raw === null) return;
+  for (const [parameter, value] of Object.entries(raw)) {
+    const allowed = Object.hasOwn(unsupported, parameter) ? unsupported[parameter] : undefined;
+    if (allowed === undefined || value === null || allowed(value)) continue;
+    throw new ApiError(
+      400,
+      'unsupported_parameter',
+      `Unsupported parameter: '${parameter}' is not supported with this model: the simulated server has no such reply.`,
+      parameter,
+    );
+  }
+}
+
+/** Throws an ApiError 400 that names the parameter. Parameters nobody here knows are ignored, as servers of open models do. */
 export function parseChatCall(text: string): ChatCall {
   let raw: unknown;
   try {
@@ -97,6 +129,7 @@ export function parseChatCall(text: string): ChatCall {
   } catch {
     throw new ApiError(400, 'invalid_json', 'The body of the request is not valid JSON.');
   }
+  refuseUnsupported(raw);
   const parsed = bodySchema.safeParse(raw);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
@@ -117,6 +150,7 @@ export function parseChatCall(text: string): ChatCall {
     parallelToolCalls: body.parallel_tool_calls ?? true,
     responseSchema: responseSchemaOf(body.response_format),
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
+    stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
     stream: body.stream ?? false,
     includeUsage: body.stream_options?.include_usage ?? false,
   };

@@ -1,21 +1,25 @@
 import type { ServerResponse } from 'node:http';
-import type { PrefixCache } from '../engine/prefix-cache.ts';
+import type { RequestTimings } from '../engine/engine.ts';
 import { ApiError, type ChatCall } from './chat-request.ts';
 import { createDeltas, type Delta } from './deltas.ts';
-import type { LiveEngine, RequestTimings } from './live-engine.ts';
-import type { ModelMetrics } from './metrics.ts';
-import { type Prompt, promptOf } from './prompt.ts';
+import type { LiveEngine } from './live-engine.ts';
+import type { EngineMetrics } from './metrics.ts';
+import { type Prompt, promptBlocks, promptOf } from './prompt.ts';
 import type { ReplyRule } from './replies.ts';
 import { type Reply, replyTo } from './reply.ts';
 
 /** What one model server is made of. */
 export interface ChatServing {
   readonly engine: LiveEngine;
-  readonly cache: PrefixCache;
-  readonly metrics: ModelMetrics;
+  /** Of each replica. */
+  readonly metrics: readonly EngineMetrics[];
   readonly rules: readonly ReplyRule[];
+  /** Requests that may wait, over all replicas. */
   readonly queueLimit: number;
-  readonly kvTokens: number;
+  /** Prompt and reply together: what the KV cache of one rank holds. */
+  readonly contextTokens: number;
+  /** Tokens per block of it; null where nobody asks for the keys of blocks. */
+  readonly keyedBlockSize: number | null;
 }
 
 /** One reply on its way to its client. */
@@ -24,42 +28,45 @@ export interface Exchange {
   readonly call: Pick<ChatCall, 'model' | 'stream' | 'includeUsage'>;
   readonly prompt: Pick<Prompt, 'tokensIn'>;
   readonly reply: Reply;
-  readonly tokensCached: number;
+  /** Where the engine does not say it. */
+  readonly tokensCached?: number;
 }
 
 let exchanges = 0;
 
 /** Answers when the engine says so. Throws an ApiError when the request cannot be taken. */
 export function answerChat(serving: ChatServing, call: ChatCall, response: ServerResponse): void {
+  const { engine, metrics, keyedBlockSize } = serving;
   const prompt = promptOf(call);
   const reply = replyTo(call, prompt, serving.rules);
   const tokensOut = reply.tokensVisible + reply.tokensHidden;
-  if (prompt.tokensIn + tokensOut > serving.kvTokens) {
-    const message = `This model's maximum context length is ${serving.kvTokens} tokens; the request needs ${prompt.tokensIn + tokensOut}.`;
+  if (prompt.tokensIn + tokensOut > serving.contextTokens) {
+    const message = `This model's maximum context length is ${serving.contextTokens} tokens; the request needs ${prompt.tokensIn + tokensOut}.`;
     throw new ApiError(400, 'context_length_exceeded', message, 'messages');
   }
-  if (serving.engine.stats().waiting >= serving.queueLimit) {
+  if (engine.waiting() >= serving.queueLimit) {
     throw new ApiError(429, 'rate_limit_exceeded', `${serving.queueLimit} requests are waiting already.`);
   }
   // The engine's id tells requests in flight apart; what the client sees depends on the content alone.
   const engineId = String(exchanges++);
-  const tokensCached = serving.cache.lookup(prompt.keys, prompt.tokens);
-  const exchange: Exchange = { id: `chatcmpl-${prompt.hash.slice(0, 24)}`, call, prompt, reply, tokensCached };
+  const exchange: Exchange = { id: `chatcmpl-${prompt.hash.slice(0, 24)}`, call, prompt, reply };
   const answer = answerTo(exchange, response);
-  response.once('close', () => serving.engine.cancel(engineId));
-  serving.metrics.accepted(prompt.tokensIn, tokensCached);
-  serving.engine.submit({
+  response.once('close', () => {
+    const left = engine.cancel(engineId);
+    if (left?.replica !== undefined) metrics[left.replica]?.aborted(left.tokensProduced);
+  });
+  engine.submit({
     id: engineId,
     tokensIn: prompt.tokensIn,
-    tokensCached,
     tokensOut,
+    ...(keyedBlockSize === null ? {} : { prefix: promptBlocks(prompt, reply.tokensHidden > 0 ? undefined : reply, keyedBlockSize) }),
     ...(answer.onTokens ? { onTokens: answer.onTokens } : {}),
-    onFirst: (times) => {
-      serving.cache.insert(prompt.keys, prompt.tokens);
+    onFirst: (times, replica) => {
+      metrics[replica]?.firstToken(times, prompt.tokensIn);
       answer.onFirst(times.queuedMs);
     },
-    onFinished: (timings) => {
-      serving.metrics.finished(timings, tokensOut, reply.finish === 'length' ? 'length' : 'stop');
+    onFinished: (timings, replica) => {
+      metrics[replica]?.finished(timings, tokensOut, reply.finish === 'length' ? 'length' : 'stop');
       answer.onFinished(timings);
     },
   });
@@ -72,8 +79,11 @@ export const answerTo = (exchange: Exchange, response: ServerResponse): Answer =
 export interface Answer {
   onFirst(queuedMs: number): void;
   onTokens?(tokensProduced: number): void;
-  onFinished(timings: RequestTimings): void;
+  onFinished(timings: AnswerTimes): void;
 }
+
+/** When the engine did what. */
+export type AnswerTimes = Pick<RequestTimings, 'queuedMs' | 'prefillMs' | 'decodeMs'> & Partial<Pick<RequestTimings, 'tokensCached'>>;
 
 function whole(exchange: Exchange, response: ServerResponse): Answer {
   const { call, reply } = exchange;
@@ -97,7 +107,7 @@ function whole(exchange: Exchange, response: ServerResponse): Answer {
         created: epochSeconds(),
         model: call.model,
         choices: [{ index: 0, message, logprobs: null, finish_reason: reply.finish }],
-        usage: usageOf(exchange),
+        usage: usageOf(exchange, timings),
         x_dmas: timesOf(timings),
       });
       response.writeHead(200, {
@@ -139,7 +149,7 @@ function streamed(exchange: Exchange, response: ServerResponse): Answer {
     },
     onFinished: (timings) => {
       const rest = chunksUpTo(reply.tokensVisible + reply.tokensHidden) + chunk({}, reply.finish);
-      const last = { ...head, choices: [], usage: usageOf(exchange), x_dmas: timesOf(timings) };
+      const last = { ...head, choices: [], usage: usageOf(exchange, timings), x_dmas: timesOf(timings) };
       response.end(`${rest}${call.includeUsage ? `data: ${JSON.stringify(last)}\n\n` : ''}data: [DONE]\n\n`);
     },
   };
@@ -147,15 +157,15 @@ function streamed(exchange: Exchange, response: ServerResponse): Answer {
 
 const epochSeconds = () => Math.floor(Date.now() / 1000);
 
-function usageOf({ prompt, reply, tokensCached }: Exchange): object {
+function usageOf({ prompt, reply, tokensCached }: Exchange, timings: AnswerTimes): object {
   const tokensOut = reply.tokensVisible + reply.tokensHidden;
   return {
     prompt_tokens: prompt.tokensIn,
     completion_tokens: tokensOut,
     total_tokens: prompt.tokensIn + tokensOut,
-    prompt_tokens_details: { cached_tokens: tokensCached },
+    prompt_tokens_details: { cached_tokens: tokensCached ?? timings.tokensCached ?? 0 },
     completion_tokens_details: { reasoning_tokens: reply.tokensHidden },
   };
 }
 
-const timesOf = ({ queuedMs, prefillMs, decodeMs }: RequestTimings) => ({ queue_ms: queuedMs, prefill_ms: prefillMs, decode_ms: decodeMs });
+const timesOf = ({ queuedMs, prefillMs, decodeMs }: AnswerTimes) => ({ queue_ms: queuedMs, prefill_ms: prefillMs, decode_ms: decodeMs });

@@ -9,7 +9,11 @@ export function jsonIn(text: string): Json | undefined {
   return start >= 0 && end > start ? parse(text.slice(start, end + 1)) : undefined;
 }
 
+/** What JSON can begin with. A parser that fails costs more than all else a request takes here. */
+const mayBeJson = /^[ \t\r\n]*(?:[[{"\-\d]|(?:true|false|null)[ \t\r\n]*$)/;
+
 function parse(text: string): Json | undefined {
+  if (!mayBeJson.test(text)) return undefined;
   try {
     return JSON.parse(text) as Json;
   } catch {

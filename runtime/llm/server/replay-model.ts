@@ -13,6 +13,7 @@ import { chatKeys, valueKeys } from '../../replay/keys.ts';
 import type { Scrub } from '../../replay/scrub.ts';
 import type { TapeClient } from '../../replay/tape-client.ts';
 import { createTimedPrefixCache } from '../../replay/timed-prefix-cache.ts';
+import { createPool } from '../engine/pool.ts';
 import { ApiError } from './chat-request.ts';
 import { answerTo, type Exchange } from './completion.ts';
 import { createLiveEngine } from './live-engine.ts';
@@ -37,7 +38,11 @@ export function createReplayModel(options: ReplayServiceOptions, tape: TapeClien
   const { target, cache: cacheOptions } = options;
   const cache = createTimedPrefixCache(cacheOptions.capacityTokens, cacheOptions.lifetimeMs, () => performance.now());
   // Made-up replies have no recorded times.
-  const engine = createLiveEngine(options.engine ?? syntheticEngine, options.tokensPerChunk);
+  // Each replica of a replayed model is a process of its own.
+  const engine = createLiveEngine(
+    createPool({ ...(options.engine ?? syntheticEngine), replicas: 1, coldStartMs: 0 }),
+    options.tokensPerChunk,
+  );
   const counted = { tokensIn: 0, tokensCached: 0, tokensOut: 0 };
   let exchanges = 0;
 
@@ -63,7 +68,7 @@ export function createReplayModel(options: ReplayServiceOptions, tape: TapeClien
     const tokensOut = reply.tokensVisible + reply.tokensHidden;
     const sizes = scaledTo(parts, tokensIn);
     const useEngine = options.engine !== null || hit === undefined;
-    if (useEngine && engine.stats().waiting >= options.queueLimit)
+    if (useEngine && engine.waiting() >= options.queueLimit)
       throw new ApiError(429, 'rate_limit_exceeded', `${options.queueLimit} requests are waiting already.`);
     const found = cache.lookup(parts.keys, sizes);
     const tokensCached = found >= cacheOptions.minTokens ? Math.min(found, tokensIn) : 0;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { fail, type Json } from '../../../compiler/contracts/index.ts';
 import { type EngineSetup, engineOf } from '../engine/options.ts';
-import { simulatedOptions } from './options.ts';
+import { engineOptions, servingOptions, setupOf } from './options.ts';
 
 /**
  * OpenAI's documentation of prompt caching: prefixes stay for five to ten minutes without use (the shorter one is taken) and
@@ -9,19 +9,15 @@ import { simulatedOptions } from './options.ts';
  */
 export const providerCache = { lifetimeMs: 300_000, minTokens: 1024 } as const;
 
-const { profile: _profile, retries, tokensPerChunk, queueLimit, ...engineOptions } = simulatedOptions.shape;
-
 /** What a scenario may set under `replay.options`, or under `models.<name>.options` with `backend: replay`. */
 export const replayOptions = z.strictObject({
   ...engineOptions,
-  retries,
-  tokensPerChunk,
-  queueLimit,
+  ...servingOptions,
   cassette: z.string().default('').describe('File of recorded replies; default: replay.cassette'),
   profile: z
-    .enum(['recorded', 'generic-small'])
+    .string()
     .default('recorded')
-    .describe('Times: as recorded without their waiting, or those of a serving engine with these parameters'),
+    .describe('Times: recorded ones without their waiting, or those of a serving engine with this hardware profile'),
   onMiss: z
     .enum(['fail', 'simulate'])
     .default('fail')
@@ -67,7 +63,7 @@ export function readReplayOptions(options: { readonly [option: string]: Json }):
   }
   const { profile, onMiss, queueLimit, tokensPerChunk, cacheLifetimeMs, cacheMinTokens } = own.data;
   const recorded = profile === 'recorded';
-  const engine = recorded ? null : checkedEngine({ ...given, profile });
+  const engine = recorded ? null : setupOf({ ...given, profile, ...(typeof options.model === 'string' ? { model: options.model } : {}) });
   const target = typeof options.target === 'string' ? options.target : 'main';
   return {
     target,
@@ -78,7 +74,7 @@ export function readReplayOptions(options: { readonly [option: string]: Json }):
     tokensPerChunk,
     cache: {
       // A provider's cache is as large as it says nowhere; what bounds it is its lifetime.
-      capacityTokens: recorded && given.prefixCacheTokens === undefined ? Number.MAX_SAFE_INTEGER : own.data.prefixCacheTokens,
+      capacityTokens: own.data.prefixCacheTokens ?? (engine === null ? Number.MAX_SAFE_INTEGER : engineCacheTokens(engine)),
       lifetimeMs: cacheLifetimeMs >= 0 ? cacheLifetimeMs : recorded ? providerCache.lifetimeMs : 0,
       minTokens: cacheMinTokens >= 0 ? cacheMinTokens : recorded ? providerCache.minTokens : 0,
     },
@@ -86,13 +82,7 @@ export function readReplayOptions(options: { readonly [option: string]: Json }):
   };
 }
 
-function checkedEngine(given: { readonly [option: string]: Json }): EngineSetup {
-  try {
-    return engineOf(given);
-  } catch (error) {
-    return fail('DMAS_CFG_INVALID_VALUE', (error as Error).message, { cause: error });
-  }
-}
+const engineCacheTokens = ({ args }: EngineSetup) => (args.prefixCaching ? args.kvBlocks * args.blockSize : 0);
 
 /** Of replies nobody recorded, where no engine was chosen. */
 export const syntheticEngine: EngineSetup = engineOf({});

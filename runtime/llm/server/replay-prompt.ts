@@ -10,13 +10,17 @@ export interface PromptParts {
 }
 
 /**
- * Tools first, as chat templates put them, then one part per message, verbatim: a provider's cache knows no difference
+ * Tools first, as chat templates put them, then one text per message, verbatim: a provider's cache knows no difference
  * between a time and any other text. Ids of calls are left out, as they carry nothing a model could read.
  */
-export function promptParts(body: { readonly [key: string]: Json }): PromptParts {
+export function promptTexts(body: { readonly [key: string]: Json }): readonly string[] {
   const messages = Array.isArray(body.messages) ? (body.messages as Json[]) : [];
   const tools = Array.isArray(body.tools) && body.tools.length > 0 ? [canonicalJson(body.tools)] : [];
-  const texts = [...tools, ...messages.map((message) => canonicalJson(withoutIds(message)))];
+  return [...tools, ...messages.map((message) => canonicalJson(withoutIds(message)))];
+}
+
+export function promptParts(body: { readonly [key: string]: Json }): PromptParts {
+  const texts = promptTexts(body);
   let hash = '';
   const keys = texts.map((text) => {
     hash = createHash('sha256').update(hash).update('\u0000').update(text).digest('base64url');

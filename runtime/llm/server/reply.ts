@@ -86,12 +86,21 @@ function callingReply(calls: readonly { readonly name: string; readonly argument
   return { text: '', toolCalls, finish: 'tool_calls', tokensVisible, tokensHidden: 0 };
 }
 
-/** Cut where the token limit says, as an engine does. Tool calls are never cut. */
-function textReply(text: string, call: ChatCall): Reply {
+/** Cut where a stop sequence or the token limit says, as an engine does. Tool calls are never cut. */
+function textReply(given: string, call: ChatCall): Reply {
+  const text = beforeStop(given, call.stop);
   const limit = (call.maxTokens ?? Infinity) * charactersPerToken;
   const cut = text.length > limit;
   const kept = cut ? text.slice(0, limit) : text;
   return { text: kept, toolCalls: [], finish: cut ? 'length' : 'stop', tokensVisible: countTokens(kept), tokensHidden: 0 };
+}
+
+function beforeStop(text: string, stop: readonly string[]): string {
+  const ends = stop.flatMap((sequence) => {
+    const at = sequence === '' ? -1 : text.indexOf(sequence);
+    return at < 0 ? [] : [at];
+  });
+  return ends.length === 0 ? text : text.slice(0, Math.min(...ends));
 }
 
 function jsonAnswer(schema: JsonSchema, prompt: Prompt, turn: Turn): string {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import {
   type BindAddress,
   bindingVariable,
@@ -9,6 +9,7 @@ import {
   type Peers,
   type ProcessBinding,
 } from '../../../compiler/contracts/index.ts';
+import { packageFoldersVariable } from '../../optional-package.ts';
 import type { Launch, ReplicaHost, RunningReplica } from '../supervise/host.ts';
 import { fileName, type Member } from '../supervise/members.ts';
 import { beforeExit, checkReport, startedWatcher } from '../supervise/started.ts';
@@ -43,6 +44,7 @@ export function processHost(deploymentId: string, folder: string, sourceFolder: 
   const bindings = join(folder, 'bindings');
   const bundles = join(folder, 'bundles');
   const stateDir = join(folder, 'state');
+  const packageFolders = [resolve(sourceFolder), import.meta.dirname].join(delimiter);
   const lease = takeLease(deploymentId, [sockets, bindings, bundles]);
   const junctions = new Map<LogicalAddress, Promise<Junction>>();
   let peers: Peers = {};
@@ -95,7 +97,7 @@ export function processHost(deploymentId: string, folder: string, sourceFolder: 
         run: { module: bundleFile(bundles, member) },
         name: instanceId,
         cwd: folder,
-        environment: { ...launch.secrets, [bindingVariable]: bindingFile },
+        environment: { ...launch.secrets, [bindingVariable]: bindingFile, [packageFoldersVariable]: packageFolders },
         lease,
         onOutput: watcher.onOutput,
         onError: (line) => log.write(line),

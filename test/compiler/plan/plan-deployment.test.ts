@@ -130,8 +130,14 @@ describe('a plan', () => {
     );
     const { plan } = planDeployment({ ...request, replies: { main: [{ text: 'hello' }] } });
     const service = plan?.services.find((candidate) => candidate.kind === 'model');
-    expect(service).toMatchObject({ id: 'model-main', replicas: 3 });
-    expect(service?.options).toEqual({ backend: 'simulated', model: 'small', maxNumSeqs: 8, replies: [{ text: 'hello' }] });
+    expect(service).toMatchObject({ id: 'model-main', replicas: 1 });
+    expect(service?.options).toEqual({
+      backend: 'simulated',
+      model: 'small',
+      maxNumSeqs: 8,
+      engineReplicas: 3,
+      replies: [{ text: 'hello' }],
+    });
   });
 });
 

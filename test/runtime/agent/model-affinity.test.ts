@@ -34,7 +34,7 @@ function models(planned: Pick<PlannedModel, 'address' | 'options'>) {
     }),
   };
   const main: PlannedModel = { backend: 'replay', model: 'main', ...planned };
-  const made = new Models({ main }, new Map([['replay', backend]]), { start: () => undefined } as unknown as Tracing);
+  const made = new Models({ models: { main } }, new Map([['replay', backend]]), { start: () => undefined } as unknown as Tracing);
   made.update(peers);
   return { made, asked };
 }

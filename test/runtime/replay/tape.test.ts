@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ModelContent } from '../../../compiler/contracts/index.ts';
-import { createQuota } from '../../../runtime/replay/quota.ts';
+import { createQuota } from '../../../runtime/llm/limiter/quota.ts';
 import { createTape } from '../../../runtime/replay/tape.ts';
 import { createTapeDesk } from '../../../runtime/replay/tape-desk.ts';
 import { createTimedPrefixCache } from '../../../runtime/replay/timed-prefix-cache.ts';

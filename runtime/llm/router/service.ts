@@ -1,0 +1,87 @@
+import { createServer, type ServerResponse } from 'node:http';
+import type { Peers, PlannedService, ProcessBinding } from '../../../compiler/contracts/index.ts';
+import type { StartedProcess } from '../../process-life.ts';
+import { listenAt } from '../../protocols/wire/listen.ts';
+import { startServiceProcess } from '../../service-process.ts';
+import { type Router, routers } from '../engine/step-time.ts';
+import { ApiError } from '../server/chat-request.ts';
+import { proxy } from './proxy.ts';
+import { Replicas } from './replicas.ts';
+
+/** Longer than any client keeps an idle connection. */
+const keepAliveMs = 120_000;
+
+/**
+ * The process in front of several replicas of a model server: one address, requests spread by `router`, replies passed
+ * through untouched. Options: `upstream` (`service://…`) and `router` (see `createRouter`; default least-outstanding). Without
+ * `binding` it is the whole process (see `startServiceProcess`).
+ */
+export function startRouterService(service: PlannedService, binding?: ProcessBinding): Promise<StartedProcess> {
+  const address = `service://${service.id}`;
+  const { upstream } = service.options as { readonly upstream: string };
+  const kind = routerOf(service.options.router);
+  const replicas = new Replicas(kind);
+  const learn = (peers: Peers) => {
+    const known = peers[upstream];
+    if (known !== undefined) replicas.update(known);
+  };
+  let requests = 0;
+  const listen = async (bound: ProcessBinding) => {
+    const at = bound.listen[address];
+    if (!at) throw new Error(`the binding says nothing of ${address}`);
+    learn(bound.peers);
+    let closing = false;
+    const server = createServer({ keepAliveTimeout: keepAliveMs, requestTimeout: 0 }, (request, response) => {
+      requests++;
+      response.once('close', () => {
+        if (closing) setImmediate(() => server.closeIdleConnections());
+      });
+      proxy(replicas, kind === 'prefix-affinity', request, response).catch((error: unknown) => sendError(response, error));
+    });
+    const report = { [address]: await listenAt(server, at) };
+    const close = async () => {
+      closing = true;
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      const limit = setTimeout(() => server.closeAllConnections(), bound.drainMs);
+      await closed;
+      clearTimeout(limit);
+      await replicas.close();
+    };
+    return { report, close };
+  };
+  return startServiceProcess(
+    {
+      listen,
+      peers: learn,
+      missing: () => (replicas.all.length === 0 ? [upstream] : []),
+      stats: () => ({
+        requests,
+        replicas: replicas.all.map((one) => ({ replica: one.address.replica, up: one.up, outstanding: replicas.outstanding(one) })),
+      }),
+    },
+    binding,
+  );
+}
+
+function routerOf(value: unknown): Router {
+  const known = routers.find((one) => one === (value ?? 'least-outstanding'));
+  if (known === undefined) throw new RangeError(`there is no router ${String(value)}; there are ${routers.join(', ')}`);
+  return known;
+}
+
+function sendError(response: ServerResponse, error: unknown): void {
+  if (response.headersSent || response.destroyed) {
+    response.destroy();
+    return;
+  }
+  const known = error instanceof ApiError ? error : new ApiError(error instanceof RangeError ? 413 : 500, null, String(error));
+  const text = JSON.stringify(known.body());
+  response.writeHead(known.status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    ...(known.status === 503 ? { 'retry-after': '1' } : {}),
+    ...(known.status === 413 ? { connection: 'close' } : {}),
+  });
+  response.end(text);
+}
