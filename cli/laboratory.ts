@@ -19,6 +19,8 @@ import {
 } from '../compiler/contracts/index.ts';
 import { planDeployment } from '../compiler/plan/plan-deployment.ts';
 import { foreignComponents, withForeign } from '../profiler/analyze/stand-ins.ts';
+import { buildTraces } from '../profiler/analyze/tree.ts';
+import { callsPerRequest } from '../profiler/block/pools.ts';
 import { foldBlock, readSamples } from '../profiler/block.ts';
 import type { Collector } from '../profiler/collect/collector.ts';
 
@@ -27,7 +29,10 @@ import { loadJob } from '../profiler/load/workload.ts';
 import { writeTraces } from '../profiler/store/traces.ts';
 import type { Deployment, Target } from '../runtime/targets/target.ts';
 import { planRequest } from './planning.ts';
+import { poolSources } from './pool-sources.ts';
+import { watchBlock } from './pool-watch.ts';
 import type { Project } from './project.ts';
+import { overCeiling } from './protect.ts';
 import { openReference, type Reference } from './reference.ts';
 import { llmBackends } from './registry.ts';
 import { replayFacts, replayStats } from './replay-facts.ts';
@@ -53,6 +58,8 @@ const jobMarginMs = 60_000;
 export async function createLaboratory(options: LaboratoryOptions): Promise<Laboratory> {
   const driverCode = await bundleJob('profiler/load/driver-main');
   const reference = await openReference(options.folder.file('reference.json'));
+  /** Calls per request of each model, once a fully traced block has counted them. */
+  const calls = new Map<string, number>();
   const { policy, stubbedTools } = studyEffects(options.project);
   let sequence = (await readdir(options.folder.file('deployments')).catch(() => [])).length;
   const nextId = () => `${options.folder.id.slice(-4)}-${++sequence}`;
@@ -82,7 +89,7 @@ export async function createLaboratory(options: LaboratoryOptions): Promise<Labo
         throw asDiskFailure(broken.reason);
       }
       if (signal.aborted) await stopAll(arms);
-      return arenaOf(options, arms, failures, driverCode, reference, context);
+      return arenaOf(options, arms, failures, driverCode, reference, calls, context);
     },
   };
 }
@@ -132,7 +139,7 @@ export async function deployConfiguration(
       sourceFolder: project.scenario.folder,
       environment: secretsOf(plan),
       ingressPort: rest.ingressPort ?? 0,
-      readyTimeoutMs,
+      readyTimeoutMs: Math.max(readyTimeoutMs, ...plan.services.map(({ program }) => program?.readyTimeoutMs ?? 0)),
       ...(rest.stubbedTools === undefined ? {} : { stubbedTools: rest.stubbedTools }),
       ...(rest.effects === undefined ? {} : { effects: rest.effects }),
     },
@@ -161,6 +168,7 @@ function arenaOf(
   failures: Arena['failures'],
   driverCode: string,
   reference: Reference,
+  calls: Map<string, number>,
   context: StageContext,
 ): Arena {
   return {
@@ -168,7 +176,7 @@ function arenaOf(
     block: async (request, signal) => {
       const deployment = arms.get(request.configurationId);
       if (!deployment) throw new RangeError(`configuration ${request.configurationId} is not in this arena`);
-      return measureBlock(options, deployment, driverCode, reference, request, { ...context, signal }).catch((error: unknown) => {
+      return measureBlock(options, deployment, driverCode, reference, calls, request, { ...context, signal }).catch((error: unknown) => {
         throw asDiskFailure(error);
       });
     },
@@ -182,16 +190,20 @@ async function measureBlock(
   deployment: Deployment,
   driverCode: string,
   reference: Reference,
+  calls: Map<string, number>,
   request: BlockRequest,
   context: StageContext,
 ): Promise<MeasuredBlock> {
   await deployment.setSampling(request.samplingRatio);
   const samplesFile = folder.file(`samples/${request.id}.ndjson`);
+  const stopFile = folder.file(`samples/${request.id}.stop`);
+  const { models } = project.scenario.config;
   const job = loadJob({
     workload: project.workload,
     request,
     urls: deployment.ingressUrls,
     samplesFile,
+    stopFile,
     graceMs,
     expected: reference.known()?.answers,
   });
@@ -199,7 +211,10 @@ async function measureBlock(
   const usageBefore = await deployment.usage();
   const statsBefore = await replayStats(deployment);
   const startedAtMs = context.now();
-  const result = (await target.runJob(
+  const watch = await watchBlock({ sources: poolSources(deployment, models), stopFile, startedAtMs, now: context.now });
+  const tooMuch = overCeiling(models, calls, job);
+  if (tooMuch !== undefined) watch.takeOff(tooMuch);
+  const running = target.runJob(
     {
       id: request.id,
       code: driverCode,
@@ -208,7 +223,14 @@ async function measureBlock(
       timeoutMs: request.warmupMs + request.durationMs + graceMs + jobMarginMs,
     },
     context,
-  )) as LoadResult | LoadUnwritten;
+  ) as Promise<LoadResult | LoadUnwritten>;
+  const result = await running.catch(async (error: unknown) => {
+    await watch.end({ fromMs: 0, toMs: 0 });
+    throw error;
+  });
+  const loadedAtMs = 'startedAtMs' in result ? (result.startedAtMs ?? startedAtMs) - startedAtMs : 0;
+  const fromMs = loadedAtMs + request.warmupMs;
+  const { pools, limit } = await watch.end({ fromMs, toMs: fromMs + request.durationMs });
   if ('disk' in result) fail('DMAS_ENV_DISK', `the samples of ${request.id} could not be written: ${result.disk}`);
   const usageAfter = await deployment.usage();
   const replay = replayFacts(statsBefore, await replayStats(deployment));
@@ -243,9 +265,13 @@ async function measureBlock(
       .slice(incidentsBefore)
       .map((incident) => ({ ...incident, atMs: incident.atMs - startedAtMs })),
     spans,
+    pools,
+    ...(limit === undefined ? {} : { poolLimit: limit }),
     ...(known === undefined ? {} : { tokensUsdPerRequest: known.tokensUsdPerRequest }),
   });
   // Also of a block that could not measure: what was answered right does not depend on how busy the host was.
+  const guarded = Object.values(models).some(({ protect }) => protect?.maxRequestsPerSecond !== undefined);
+  if (guarded && request.samplingRatio === 1) for (const [model, count] of callsPerRequest(buildTraces(spans))) calls.set(model, count);
   const answered = Object.values(result.answers).some((hashes) => hashes.some((hash) => hash !== null));
   if (request.purpose === 'profile' && answered) {
     const requests = Object.values(block.classes).reduce((sum, each) => sum + each.requests, 0);

@@ -155,6 +155,21 @@ export function createProgram(setCode: SetCode): Command {
     .option('--json', 'print as JSON')
     .action(async (options) => setCode(await (await import('./commands/llm.ts')).llmReplay(options)));
 
+  const load = command('load', 'fit arrivals and agent sessions from logs');
+  const ofLoad = (usage: string, summary: string) =>
+    load
+      .command(usage)
+      .description(summary)
+      .exitOverride()
+      .option('--json', 'print as JSON')
+      .option('--seed <n>', 'seed of what is drawn to compare with', whole(0), 1);
+  ofLoad('arrivals <log>', 'say which arrival process a log of arrivals looks like, and how far from it it is').action(
+    async (file, options) => setCode(await (await import('./commands/load.ts')).fitArrivalLog(file, options)),
+  );
+  ofLoad('sessions <log>', 'describe a log of agent sessions in a few hundred numbers, to draw sessions like them')
+    .option('--out <file>', 'write the description there, for process: sessions')
+    .action(async (file, options) => setCode(await (await import('./commands/load.ts')).fitSessionLog(file, options)));
+
   command('resume [run]', 'go on with a run that was stopped; nothing finished is repeated')
     .option('--keep', 'leave the best layout serving at the end')
     .addOption(runsOption())

@@ -18,6 +18,8 @@ import { checkScenario } from '../scenarios/check.ts';
 import { loadScenario } from '../scenarios/load.ts';
 import type { Scenario, ScenarioConfig } from '../scenarios/schema.ts';
 import { checkCommands, checkFolders, checkOffered } from './elsewhere.ts';
+import { checkModelServers } from './model-servers.ts';
+import { checkProtected } from './protect.ts';
 import { frontends, llmBackends, protocols, searchStrategies, stateStores, targets } from './registry.ts';
 import { openRecording, type Recording, studiedConfig, withoutReplay } from './replay.ts';
 import { readReplies } from './replies.ts';
@@ -87,7 +89,12 @@ export async function openScenario(written: Scenario, asWritten = false): Promis
     return at(parts.join('.'));
   };
   const { workflow, problems: elsewhereProblems } = bindElsewhere(read.workflow, config.agents, nearest);
-  problems.push(...elsewhereProblems, ...checkFolders(scenario, nearest), ...checkOffered(scenario, workload, nearest));
+  problems.push(
+    ...elsewhereProblems,
+    ...checkFolders(scenario, nearest),
+    ...checkOffered(scenario, workload, nearest),
+    ...checkProtected(scenario, workload, nearest),
+  );
 
   const words = {
     protocols: ids(protocols),
@@ -163,7 +170,7 @@ export async function openTarget(project: Project): Promise<Target> {
     );
   }
   const target = (await project.target.load()).create(project.scenario.config.target);
-  const problems = [...(await target.check()), ...checkCommands(project)];
+  const problems = [...(await target.check()), ...checkCommands(project), ...checkModelServers(project)];
   if (problems.some((problem) => problem.severity === 'error')) throw new DmasError(problems);
   return target;
 }

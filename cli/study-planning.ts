@@ -44,9 +44,6 @@ export function createStudyPlanning(
   given?: readonly Configuration[],
 ): StudyPlanning {
   const { scenario, workflow, workload, baseline } = project;
-  const recorded = Object.fromEntries(
-    workload.classes.flatMap((each) => (each.arrivals.process === 'log' ? [[each.name, each.arrivals.timesMs]] : [])),
-  );
   /** The layout a block ran; the first plain layout is profiled where the baseline does not start. */
   const configurationOf = (id: string): Configuration => {
     const entry = journal.study.entries.find((candidate) => candidate.type === 'trial-added' && candidate.configurationId === id);
@@ -57,7 +54,7 @@ export function createStudyPlanning(
     profile,
     workflow,
     prices,
-    workload: workloadOf(scenario.config.workload, recorded),
+    workload: workloadOf(workload),
     pricing: scenario.config.prices,
     hostCores: availableParallelism(),
     seed: scenario.config.seed,

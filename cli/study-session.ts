@@ -2,7 +2,7 @@ import { type Configuration, exitCodes, type StageContext, type Study } from '..
 import { openJournal } from '../optimizer/journal.ts';
 import { trialsOf } from '../optimizer/study/trials.ts';
 import { runStudy } from '../optimizer/study.ts';
-import type { Collector } from '../profiler/collect/collector.ts';
+import { type Collector, isTraceCollector } from '../profiler/collect/collector.ts';
 import { lastOf } from '../reports/build.ts';
 import type { Target } from '../runtime/targets/target.ts';
 import { writeBest } from './best.ts';
@@ -98,7 +98,8 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
 
 /** On loopback only: a target whose processes live elsewhere relays to it. */
 async function startCollector(): Promise<Collector> {
-  const [descriptor] = collectors;
+  const descriptor = collectors.find(isTraceCollector);
+  if (descriptor === undefined) throw new RangeError('nothing collects traces');
   return (await descriptor.load()).start('127.0.0.1');
 }
 

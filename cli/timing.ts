@@ -1,4 +1,6 @@
 import { availableParallelism } from 'node:os';
+import type { LlmTraits } from '../compiler/contracts/index.ts';
+import { startsServer } from '../compiler/plan/model-programs.ts';
 import type { StudyTiming } from '../optimizer/study/input.ts';
 import type { Scenario } from '../scenarios/schema.ts';
 import type { Project } from './project.ts';
@@ -20,8 +22,10 @@ export const studyTiming = ({ config }: Scenario): StudyTiming => ({
  * answers travel. Undefined, so not measured, where a model is only pointed at: others may depend on that endpoint.
  */
 export function capacityClients({ scenario }: Project): number | undefined {
-  const pointedAt = Object.values(scenario.config.models).some(
-    ({ backend }) => !llmBackends.find((known) => known.id === backend)?.traits.deployed,
-  );
+  const traits: { readonly [backend: string]: LlmTraits } = Object.fromEntries(llmBackends.map((known) => [known.id, known.traits]));
+  const pointedAt = Object.values(scenario.config.models).some((model) => {
+    const known = traits[model.backend];
+    return known === undefined || !startsServer(known, model) || model.protect !== undefined;
+  });
   return pointedAt ? undefined : 4 * availableParallelism();
 }

@@ -22,7 +22,8 @@ export async function bundlePlan({ plan, workflow, cassette }: BundleInput): Pro
   // What somebody else built has no code of ours.
   const own = plan.units.filter((unit) => unit.program === undefined);
   const units = own.map((unit) => ({ id: unit.id, template: unitTemplate(unit, workflow, plan.application, plan.ingress) }));
-  const services = plan.services.map((service) => ({ id: service.id, template: serviceTemplate(service, plan, cassette) }));
+  const served = plan.services.filter((service) => service.program === undefined);
+  const services = served.map((service) => ({ id: service.id, template: serviceTemplate(service, plan, cassette) }));
   return bundleEntries([...units, ...services], dirname(workflow.file));
 }
 

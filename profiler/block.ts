@@ -4,6 +4,7 @@ import type {
   Incident,
   LoadFacts,
   Plan,
+  PoolLoad,
   ProcessUsage,
   Provenance,
   ReplayFacts,
@@ -15,6 +16,7 @@ import type { PricesConfig } from '../scenarios/schema.ts';
 import { buildTraces } from './analyze/tree.ts';
 import { classResult } from './block/classes.ts';
 import { blockMoney } from './block/money.ts';
+import { blockPools } from './block/pools.ts';
 import { blockQuality } from './block/quality.ts';
 
 export { readSamples } from './store/samples.ts';
@@ -52,6 +54,10 @@ export interface BlockInput {
   readonly missRateLimit?: number;
   /** True when the block ended before its time. */
   readonly interrupted?: boolean;
+  /** Load of the model pools over the counted stretch. */
+  readonly pools?: readonly PoolLoad[];
+  /** Why the load was taken off a pool, where it was. */
+  readonly poolLimit?: string;
 }
 
 /** Everything one stretch of load has shown, folded into the value that the journal keeps. */
@@ -96,6 +102,7 @@ export function foldBlock(input: BlockInput): Block {
     incidents,
     provenance: input.provenance,
     ...(input.replay === undefined ? {} : { replay: input.replay }),
+    ...blockPools(input.pools),
   };
 }
 

@@ -14,10 +14,11 @@ import { meanOver } from '../profiler/stats/limits.ts';
 import { metricOf } from '../profiler/stats/metrics.ts';
 import type { Scenario } from '../scenarios/schema.ts';
 import { humanTime } from './build-human.ts';
+import { modelsOf } from './build-models.ts';
 import { buildTrials, type TrialSource } from './build-trials.ts';
 import { warningsOf } from './build-warnings.ts';
 import { whereItGoes } from './build-where.ts';
-import type { Report, ReportTrial, ReportVerdict, Waterfall } from './report.ts';
+import type { Report, ReportModels, ReportTrial, ReportVerdict, Waterfall } from './report.ts';
 
 /** What `build` needs beside the study: things that are computed from traces or plans, by those who may. */
 export interface ReportInput {
@@ -85,6 +86,7 @@ export function buildReport(input: ReportInput): Report {
     headroom: lastOf(study, 'headroom')?.headroom ?? null,
     capacity: capacityOf(study),
     whereItGoes: profile && whereItGoes(profile, scenario.config.prices),
+    models: profile && modelsOfStudy(input, profile),
     traces: profile?.traces ?? null,
     ...(human.length === 0 ? {} : { human }),
     trials,
@@ -100,6 +102,13 @@ export function buildReport(input: ReportInput): Report {
     },
     tracingOverhead: tracingOverhead(study, verdict.baselineId),
   };
+}
+
+function modelsOfStudy({ study, scenario }: ReportInput, profile: Profile): ReportModels {
+  const trial = allOf(study, 'trial-added').find((entry) => entry.configurationId === profile.configurationId);
+  const blocks = profile.blockIds.flatMap((id) => study.blocks.get(id) ?? []);
+  const { models, prices } = scenario.config;
+  return modelsOf({ profile, configuration: trial?.configuration, blocks, models, prices });
 }
 
 function endState(study: Study): Pick<Report, 'state' | 'stateDetail'> {

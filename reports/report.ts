@@ -9,6 +9,7 @@ import type {
   Headroom,
   Incident,
   MachineFacts,
+  PoolLoad,
   Prediction,
   ProcessUsage,
   Provenance,
@@ -55,6 +56,8 @@ export interface Report {
     readonly offeredShare: number;
   } | null;
   readonly whereItGoes: WhereItGoes | null;
+  /** Load, waiting and money per pool of model servers while the profile was taken; null where none was. */
+  readonly models?: ReportModels | null;
   readonly traces: TraceQuality | null;
   /** Per request class in which people were asked; absent where nobody was. */
   readonly human?: readonly ReportHuman[];
@@ -119,6 +122,84 @@ export interface WhereItGoes {
   }[];
   /** Where runs of a framework's graphs went from node to node; absent without any. */
   readonly graphSteps?: readonly GraphStep[];
+}
+
+export interface ReportModels {
+  /** By name; empty where the application calls no model. */
+  readonly pools: readonly ReportPool[];
+}
+
+/** One pool of model servers, or an endpoint nobody here serves. Per request means: of the application. */
+export interface ReportPool {
+  readonly pool: string;
+  /** Logical model. */
+  readonly model: string;
+  /** Whose metrics were read; null: none could be. */
+  readonly source: PoolLoad['source'] | null;
+  readonly provenance: Provenance;
+  /** Its step times come from a hardware profile with no measurement behind it. */
+  readonly estimate: boolean;
+  readonly replicas: number | null;
+  readonly gpus: { readonly gpu: string; readonly count: number } | null;
+  readonly perRequest: {
+    readonly calls: number;
+    readonly tokensIn: number;
+    readonly tokensCached: number;
+    readonly tokensOut: number;
+    /** From the send of a call to the end of its answer, over all calls; queueMs is the part of it in the engine's queue. */
+    readonly waitMs: number;
+    readonly queueMs: number;
+  };
+  readonly usdPer1000: { readonly tokens: number; readonly gpus: number };
+  readonly agents: readonly {
+    readonly agent: string;
+    readonly calls: number;
+    readonly tokensIn: number;
+    readonly tokensCached: number;
+    readonly tokensOut: number;
+    readonly waitMs: number;
+    /** Share of all waiting for this pool. */
+    readonly waitShare: number;
+    readonly queueMs: number;
+    readonly usdPer1000: number;
+  }[];
+  /** What its servers say of themselves, everybody's calls included. */
+  readonly engine: {
+    readonly tokensIn: number;
+    readonly tokensCached: number | null;
+    readonly tokensOut: number;
+    readonly preemptions: number | null;
+    /** Readings that failed. */
+    readonly gaps: number;
+    /** The stretch that counts, from the start of the block. */
+    readonly fromMs: number | null;
+    readonly toMs: number | null;
+    readonly timeToFirstTokenMs: SpanTimes | null;
+    readonly timePerOutputTokenMs: SpanTimes | null;
+    readonly queueMs: SpanTimes | null;
+    readonly prefillMs: SpanTimes | null;
+    readonly decodeMs: SpanTimes | null;
+    readonly running: { readonly mean: number; readonly max: number };
+    readonly waiting: { readonly mean: number; readonly max: number };
+    readonly kvUse: { readonly mean: number; readonly max: number } | null;
+    readonly gpuUse: number | null;
+    readonly gpuMemoryMb: number | null;
+    readonly gpuPowerW: number | null;
+    readonly series: {
+      readonly atMs: readonly number[];
+      readonly running: readonly number[];
+      readonly waiting: readonly number[];
+      readonly kvUse: readonly number[] | null;
+    };
+    readonly gpuSeries: { readonly atMs: readonly number[]; readonly use: readonly number[] } | null;
+  } | null;
+}
+
+/** From a histogram: the mean, and what 95 % certainly stayed within. */
+export interface SpanTimes {
+  readonly n: number;
+  readonly mean: number;
+  readonly p95AtMost: number;
 }
 
 export interface ReportTrial {

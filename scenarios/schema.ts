@@ -21,6 +21,12 @@ const literal = z.union([z.string(), z.number(), z.boolean()]);
 const options = z.record(z.string(), literal);
 const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'a name of lower-case letters, digits and dashes');
 
+const mmppState = <T extends z.ZodType<number>>(perSecond: T) =>
+  z.strictObject({
+    perSecond: perSecond.meta({ description: 'Rate in this state' }),
+    lasts: duration.meta({ description: 'Mean length of a stay in it' }),
+  });
+
 const arrivals = z.discriminatedUnion('process', [
   z.strictObject({
     process: z.literal('closed').meta({ description: 'A fixed number of clients, each sending again when its answer came' }),
@@ -30,9 +36,51 @@ const arrivals = z.discriminatedUnion('process', [
   z.strictObject({ process: z.literal('constant'), perSecond: z.number().positive() }),
   z.strictObject({ process: z.literal('poisson'), perSecond: z.number().positive() }),
   z.strictObject({
+    process: z.literal('gamma').meta({ description: 'Gaps between requests are gamma distributed' }),
+    perSecond: z.number().positive(),
+    cv: z
+      .number()
+      .min(0.05)
+      .max(20)
+      .meta({ description: 'Standard deviation of the gaps over their mean: 1 is Poisson, above it requests come in bursts' }),
+  }),
+  z.strictObject({
+    process: z.literal('mmpp').meta({ description: 'Poisson, with a rate that switches between two values at random' }),
+    calm: mmppState(z.number().nonnegative()).meta({ description: 'The usual state' }),
+    burst: mmppState(z.number().positive()).meta({ description: 'The other state' }),
+  }),
+  z.strictObject({
     process: z.literal('log').meta({ description: 'Recorded arrival times' }),
     file: z.string().meta({ description: 'CSV with a TIMESTAMP column, or one time in seconds per line' }),
-    rateScale: z.number().positive().default(1).meta({ description: 'Above 1 plays the log faster' }),
+    rateScale: z.number().positive().default(1).meta({
+      description:
+        'Requests per recorded one, at the same clock: below 1 some are left out, above 1 more come in between; bursts last as long as recorded',
+    }),
+    timeScale: z.number().positive().default(1).meta({
+      description: 'How long the log takes beside the recorded time: 0.5 plays it twice as fast, so rate and bursts both get quicker',
+    }),
+    from: duration.default(0).meta({ description: 'Where in the log it starts, in recorded time' }),
+  }),
+  z.strictObject({
+    process: z.literal('sessions').meta({
+      description: 'People who work in sessions: new ones come at random, the next request of one follows its think time after the answer',
+    }),
+    perSecond: z.number().positive(),
+    file: z.string().meta({
+      description:
+        'What sessions are like: fitted by `dmas-opt load sessions`, a log of agent sessions, or sessions written out. See [workload.md](workload.md)',
+    }),
+    count: z.int().positive().default(32).meta({ description: 'How many sessions are drawn or read; they are repeated in turn' }),
+    maxTurns: z.int().positive().optional().meta({ description: 'Longer sessions end there' }),
+    thinkScale: z.number().nonnegative().default(1).meta({ description: 'Factor on every think time' }),
+    tokenScale: z.number().positive().default(1).meta({ description: 'Factor on the tokens of every prompt and reply' }),
+    maxTokens: z
+      .int()
+      .positive()
+      .optional()
+      .meta({ description: 'Longest prompt, after scaling; a session that outgrows it is compacted' }),
+    subagentShare: share.optional().meta({ description: 'Share of the turns that start sub-agents; default: as in the file' }),
+    maxSteps: z.int().positive().optional().meta({ description: 'Most model calls of one sub-agent; default: as in the file' }),
   }),
 ]);
 
@@ -131,6 +179,28 @@ const modelLimits = z.strictObject({
   window: duration
     .default(10_000)
     .meta({ description: 'A quota per minute is enforced over this stretch: that much of it may be used at once' }),
+});
+
+const httpUrl = z.string().regex(/^https?:\/\/[^/]/, 'an http or https URL');
+
+/** A pool of model servers that others use too. */
+const protect = z.strictObject({
+  maxRequestsPerSecond: z
+    .number()
+    .positive()
+    .optional()
+    .meta({ description: 'Model calls per second we may offer it; a workload that offers more is refused' }),
+  callsPerRequest: z
+    .number()
+    .positive()
+    .default(1)
+    .meta({ description: 'Calls of this model per request of the application, until a profile has counted them' }),
+  maxWaiting: z
+    .int()
+    .nonnegative()
+    .optional()
+    .meta({ description: 'Requests in its queues, whoever sent them, above which the load is taken off' }),
+  maxKvUse: share.optional().meta({ description: 'Use of its KV cache above which the load is taken off' }),
 });
 
 /** Recording and replay of models, tools and external agents. */
@@ -285,6 +355,14 @@ export const scenarioSchema = z.strictObject({
         limits: modelLimits
           .optional()
           .meta({ description: 'Quotas of the provider, over all replicas of all units: who would pass them waits' }),
+        metrics: httpUrl.optional().meta({
+          description:
+            'Where its servers tell their load, in the text format of Prometheus; default: /metrics of a vLLM or llama.cpp server',
+        }),
+        gpuMetrics: httpUrl.optional().meta({ description: 'A DCGM exporter of the GPUs it runs on' }),
+        protect: protect
+          .optional()
+          .meta({ description: 'For a pool that others use too: what we may add to it, and when we let go of it' }),
       }),
     )
     .default({}),

@@ -110,8 +110,8 @@ export const errorCatalogue = {
     exitCode: invalidInput,
   },
   DMAS_CFG_OVER_LIMIT: {
-    title: 'The workload offers more than an external agent may be given.',
-    help: 'Lower the arrivals, or raise maxRate if its owner agrees.',
+    title: 'The workload offers more than an external agent or a shared model pool may be given.',
+    help: 'Lower the arrivals, or raise maxRate or maxRequestsPerSecond if its owner agrees.',
     exitCode: invalidInput,
   },
   DMAS_WF_ELSEWHERE: {
@@ -243,6 +243,11 @@ export const errorCatalogue = {
     exitCode: environmentNotReady,
   },
   DMAS_TRIALS_FAILED: { title: 'Every trial failed.', help: 'See the reason of each trial in the report.', exitCode: allTrialsFailed },
+  DMAS_LOAD_TOO_SHORT: {
+    title: 'A log is too short to fit anything to.',
+    help: 'Give a longer log; the message says how many entries are needed. A short log of arrivals can still be played with process: log.',
+    exitCode: invalidInput,
+  },
   DMAS_TRACES_EMPTY: {
     title: 'No span could be read from any of the traces given.',
     help: 'Give OTLP (JSON or protobuf) or Jaeger JSON; the reason for each file is in the message.',

@@ -50,7 +50,10 @@ export interface PlannedUnit {
  * the addresses and where spans go (see `docs/elsewhere.md`).
  */
 export interface PlannedProgram {
-  /** For targets that start commands. `{port}` in an argument becomes the port. */
+  /**
+   * For targets that start commands. `{port}` in an argument becomes the port. Beside an image it is what the container
+   * runs in place of its own entry point.
+   */
   readonly command?: readonly string[];
   /** For targets that start containers. */
   readonly image?: string;
@@ -74,6 +77,14 @@ export interface PlannedProgram {
   readonly stdio?: { readonly revision: string };
   /** Whether it exports spans of its own, so that it is told where to. */
   readonly instrumented: boolean;
+  /** GPUs one replica has to itself; absent: none. */
+  readonly gpus?: number;
+  /** A folder of the user that its container sees, e.g. a cache of model weights; processes see it anyway. */
+  readonly mount?: { readonly folder: string; readonly at: string };
+  /** Shared memory of its container, for programs whose workers speak through it; absent: what the engine gives. */
+  readonly sharedMemoryMb?: number;
+  /** How long it may take until it is ready, where that is longer than anything of ours takes. */
+  readonly readyTimeoutMs?: number;
 }
 
 export interface PlannedNeighbour {
@@ -155,8 +166,10 @@ export interface PlannedService {
   readonly replicas: number;
   readonly resources: Resources;
   readonly options: { readonly [option: string]: Json };
-  /** Names of environment variables it gets, to take their values out of what it writes or looks up. */
+  /** Names of environment variables it gets: to take their values out of what it writes or looks up, or for its program. */
   readonly secrets?: readonly string[];
+  /** Present for a server somebody else built: it is started as this says, without a bundle. */
+  readonly program?: PlannedProgram;
 }
 
 export interface PlannedIngress {

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { PoolLoad } from './pool-load.ts';
 
 /** The kinds of plug-ins, each with its folder. */
 export const pluginKinds = {
@@ -70,4 +71,33 @@ export interface LlmTraits {
   readonly provenance: 'measured' | 'replayed' | 'simulated';
   /** One process serves all replicas of a pool (option `engineReplicas`) behind a router of its own. */
   readonly wholePool?: boolean;
+  /** Its servers answer `GET /metrics`, under the names of this engine or, simulated, under those of vLLM. */
+  readonly metrics?: PoolLoad['source'];
+  /** The server is a program that somebody else built. With `models.<name>.url` one that runs already is used instead. */
+  readonly program?: ModelProgramTraits;
+}
+
+/** How a model server of others is started: words of the scenario's options, and what they become. */
+export interface ModelProgramTraits {
+  /** What comes before the name of the model, which is the first argument. */
+  readonly command: readonly string[];
+  /** Arguments it always gets; `{port}`, `{host}` and `{name}` (as asked for on the wire) are filled in. */
+  readonly always: readonly string[];
+  /** Option → its flag; one that is off has a flag of its own or none. A flag without value is for options that are true. */
+  readonly flags: {
+    readonly [option: string]: { readonly value: string; readonly with?: string } | { readonly on: string; readonly off?: string };
+  };
+  /** Options that are no flags of it; the planner or the client reads them. */
+  readonly others: readonly string[];
+  /** An image to propose where a container is asked for and none is named. */
+  readonly exampleImage: string;
+  /** Path that answers 2xx once it takes calls. */
+  readonly ready: string;
+  /** Loading weights takes minutes. */
+  readonly readyTimeoutMs: number;
+  /** Environment variable that names its cache of weights, and where its container keeps it. */
+  readonly cache: { readonly variable: string; readonly at: string };
+  /** Secrets of the user that it alone gets, where they are set. */
+  readonly secrets: readonly string[];
+  readonly environment: { readonly [name: string]: string };
 }

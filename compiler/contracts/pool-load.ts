@@ -43,6 +43,12 @@ export interface PoolLoad {
   readonly timeToFirstTokenMs: LoadHistogram | null;
   readonly timePerOutputTokenMs: LoadHistogram | null;
   readonly queueMs: LoadHistogram | null;
+  /** From the first scheduling to the first token, and from there to the last; absent where the engine does not tell them apart. */
+  readonly prefillMs?: LoadHistogram | null;
+  readonly decodeMs?: LoadHistogram | null;
+  /** The stretch the counts and histograms cover, from the start of the block. Scrapes bound it, not the load. */
+  readonly fromMs?: number;
+  readonly toMs?: number;
   readonly samples: readonly PoolSample[];
   /** Empty where nothing reports the GPUs. */
   readonly gpu: readonly GpuSample[];

@@ -112,6 +112,26 @@ export interface ModelProfile {
       readonly queueShare: number;
     };
   };
+  /** The same calls by the pool that answered (by the model itself where nobody here serves it) and the agent that asked. */
+  readonly byPool?: { readonly [pool: string]: PoolUse };
+}
+
+/** What one pool did for the calls that were traced. Times and tokens are per request of the application. */
+export interface PoolUse {
+  readonly callsPerRequest: number;
+  readonly byAgent: { readonly [agent: string]: AgentUse };
+}
+
+export interface AgentUse {
+  readonly callsPerRequest: number;
+  readonly tokensIn: number;
+  readonly tokensCached: number;
+  readonly tokensOut: number;
+  /** From the send to the end of the answer, and the part of it in the engine's queue. */
+  readonly waitMs: number;
+  readonly queueMs: number;
+  /** Waited for the first chunk, where the reply said when it came. */
+  readonly firstChunkMs: number;
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   type ServingConfiguration,
 } from '../contracts/index.ts';
 import { unplaceable } from './constraints.ts';
+import { type PlannedModelServer, planModelServer, startsServer } from './model-programs.ts';
 import type { PlanRequest } from './request.ts';
 import { serviceId } from './service-id.ts';
 import { replayService } from './tape.ts';
@@ -48,14 +49,16 @@ export function planModels(request: PlanRequest): {
     const options = { ...bound.options, ...serving?.options };
     const model = bound.model ?? name;
     const secret = bound.secret === undefined ? {} : { secret: bound.secret };
-    if (!traits.deployed) {
+    if (!startsServer(traits, bound)) {
       if (bound.url === undefined)
         problems.push(unplaceable(`model "${name}" needs a url: backend ${bound.backend} is not deployed by us`));
       planned.set(pool, { backend: bound.backend, address: bound.url ?? '', model, options, ...secret });
       continue;
     }
     const of = { pool, name, model, backend: bound.backend, options, replicas: serving?.replicas ?? 1 };
-    const made = bound.backend === 'replay' ? replayedPool(of, request) : servedPool(of, traits, request);
+    const server = traits.program === undefined ? undefined : planModelServer(request, name, traits.program, options);
+    problems.push(...(server?.problems ?? []));
+    const made = bound.backend === 'replay' ? replayedPool(of, request) : servedPool(of, traits, request, server?.planned);
     services.push(...made.services);
     // The provider of a replayed model is not asked, so nobody needs its key.
     planned.set(pool, { ...made.model, ...(bound.backend === 'replay' ? {} : secret) });
@@ -96,7 +99,12 @@ interface PlannedPool {
  * The servers of a pool. Where one process holds the whole pool its replicas are an option of it; else several replicas
  * of a server get a router in front.
  */
-function servedPool({ pool, name, model, backend, options, replicas }: Pool, traits: LlmTraits, { replies }: PlanRequest): PlannedPool {
+function servedPool(
+  { pool, name, model, backend, options, replicas }: Pool,
+  traits: LlmTraits,
+  { replies }: PlanRequest,
+  started: PlannedModelServer = {},
+): PlannedPool {
   const id = serviceId('model', pool);
   const scripted: { [option: string]: Json } = replies?.[name] === undefined ? {} : { replies: replies[name] };
   const engines = traits.wholePool && replicas > 1 ? { engineReplicas: engineReplicasOf(options, replicas) } : {};
@@ -106,6 +114,7 @@ function servedPool({ pool, name, model, backend, options, replicas }: Pool, tra
     replicas: traits.wholePool ? 1 : replicas,
     resources: { vcpu: 1, memoryMb: 256 },
     options: { ...options, ...engines, backend, model, ...scripted },
+    ...started,
   };
   const routed = !traits.wholePool && replicas > 1;
   const front = serviceId('router', pool);

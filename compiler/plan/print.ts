@@ -15,7 +15,13 @@ export function printPlan(plan: Plan): string {
     ...(plan.services.length === 0 ? [] : ['', `services (${plan.services.length})`]),
     ...plan.services.flatMap((service) => {
       const options = Object.entries(service.options).map(([name, value]) => `${name}: ${canonicalJson(value)}`);
-      return branch(`${service.id} x${service.replicas} (${service.kind}, ${describeResources(service.resources)})`, options);
+      const program = service.program === undefined ? [] : describeProgram(service.program);
+      const secrets = program.length > 0 && service.secrets?.length ? [`secrets ${service.secrets.join(', ')}`] : [];
+      return branch(`${service.id} x${service.replicas} (${service.kind}, ${describeResources(service.resources)})`, [
+        ...options,
+        ...program,
+        ...secrets,
+      ]);
     }),
     '',
   ].join('\n');
@@ -71,11 +77,13 @@ const secretName = /key|token|secret|passw|credential/i;
 
 function describeProgram(program: PlannedProgram): string[] {
   const { command, image, folder, environment, portVariable, fixedPort, neighbours, models, ready } = program;
-  const what =
-    command === undefined ? `image ${image}` : `command ${command.map((part) => (/\s/.test(part) ? `"${part}"` : part)).join(' ')}`;
+  const words = command?.map((part) => (/\s/.test(part) ? `"${part}"` : part)).join(' ');
+  const inImage = image === undefined ? '' : `image ${image}`;
+  const what = words === undefined ? inImage : `command ${words}${inImage && ` in ${inImage}`}`;
   const inFolder = command === undefined || folder === '.' ? '' : ` in ${folder}`;
   return [
     `runs ${what}${inFolder}`,
+    ...(program.gpus === undefined ? [] : [`has ${program.gpus} ${program.gpus === 1 ? 'GPU' : 'GPUs'} to itself`]),
     `${fixedPort === undefined ? `env ${portVariable}: its port` : `listens on ${fixedPort}`}${ready === undefined ? '' : `, ready when ${ready.path} answers`}`,
     ...Object.entries(environment).map(([name, value]) => `env ${name}: ${secretName.test(name) ? '***' : value}`),
     ...Object.entries(neighbours).map(([name, { url, address }]) => `env ${name}: ${url.replace('{at}', placeOf(address))}`),

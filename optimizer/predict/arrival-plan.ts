@@ -1,4 +1,6 @@
 import { createRandom, deriveSeed } from '../../compiler/contracts/index.ts';
+import { drawTimes } from '../../profiler/load/processes.ts';
+import { sessionStarts } from '../../profiler/load/sessions.ts';
 import type { CompiledProfile } from './compiled-profile.ts';
 import { ratePerSecond, type Workload } from './workload.ts';
 
@@ -18,6 +20,11 @@ export interface ArrivalPlan {
     readonly thinkMs: number;
     readonly order: Int32Array;
   }[];
+  /**
+   * Sessions: the first turn of each comes at `atMs`, the next its think time after the answer to the one before. One entry
+   * of `skeletons` and `thinkMs` per turn.
+   */
+  readonly sessions: readonly { readonly atMs: number; readonly skeletons: Int32Array; readonly thinkMs: Float64Array }[];
 }
 
 /**
@@ -35,6 +42,7 @@ export function planArrivals(compiled: CompiledProfile, workload: Workload, requ
   const horizonMs = total > 0 ? (requests / total) * 1000 : 0;
   const open: { at: number; skeleton: number }[] = [];
   const closed: ArrivalPlan['closed'][number][] = [];
+  const sessions: ArrivalPlan['sessions'][number][] = [];
   for (const { name, id, members, arrivals, rate } of classes) {
     if (!arrivals || members.length === 0) continue;
     const random = createRandom(deriveSeed(seed, 'skeletons', name));
@@ -53,6 +61,14 @@ export function planArrivals(compiled: CompiledProfile, workload: Workload, requ
       });
       continue;
     }
+    if (arrivals.process === 'sessions') {
+      for (const { atMs, firstTurn, script } of sessionStarts(arrivals, horizonMs, deriveSeed(seed, 'sessions', name))) {
+        const thinkMs = Float64Array.from(script.thinkMs.slice(firstTurn));
+        // Traces do not say which turn of a session they were, so a turn replays any of the class.
+        sessions.push({ atMs, skeletons: Int32Array.from(thinkMs, nextSkeleton), thinkMs });
+      }
+      continue;
+    }
     for (const at of openArrivals(arrivals, horizonMs, deriveSeed(seed, 'arrivals', name))) open.push({ at, skeleton: nextSkeleton() });
   }
   open.sort((a, b) => a.at - b.at);
@@ -61,33 +77,32 @@ export function planArrivals(compiled: CompiledProfile, workload: Workload, requ
     timesMs: Float64Array.from(open, (arrival) => arrival.at),
     skeletons: Int32Array.from(open, (arrival) => arrival.skeleton),
     closed,
+    sessions,
   };
 }
 
 function* openArrivals(
-  arrivals: Exclude<Workload[string], { readonly process: 'closed' }>,
+  arrivals: Exclude<Workload[string], { readonly process: 'closed' | 'sessions' }>,
   horizonMs: number,
   seed: number,
 ): Generator<number> {
-  const random = createRandom(seed);
-  if (arrivals.process === 'log') {
-    const { timesMs, rateScale } = arrivals;
+  if (arrivals.process !== 'log') {
+    for (const at of drawTimes(arrivals, seed)) {
+      if (at >= horizonMs) return;
+      yield at;
+    }
+  } else {
+    // Played in a loop, as the simulation is longer than a block.
+    const { timesMs } = arrivals;
     const first = timesMs[0] ?? 0;
-    const span = ((timesMs[timesMs.length - 1] ?? 0) - first) / rateScale;
+    const span = (timesMs[timesMs.length - 1] ?? 0) - first;
     if (span <= 0) return;
     for (let start = 0; start < horizonMs; start += span) {
       for (let i = 1; i < timesMs.length; i++) {
-        const at = start + ((timesMs[i] ?? 0) - first) / rateScale;
+        const at = start + (timesMs[i] ?? 0) - first;
         if (at > horizonMs) return;
         yield at;
       }
     }
-    return;
-  }
-  const gap = 1000 / arrivals.perSecond;
-  let at = arrivals.process === 'constant' ? random.next() * gap : random.exponential(gap);
-  while (at < horizonMs) {
-    yield at;
-    at += arrivals.process === 'constant' ? gap : random.exponential(gap);
   }
 }

@@ -62,6 +62,7 @@ const modelDone = 8;
 const clientSends = 9;
 const ingressDone = 10;
 const trailingDone = 11;
+const sessionSends = 12;
 
 /**
  * Discrete-event simulation of requests running over a layout.
@@ -83,12 +84,15 @@ export function createEventCore(
   const componentCount = c.components.length;
   const open = arrivals.timesMs.length;
   const closedRoom = arrivals.closed.reduce((sum, loop) => sum + 8 * loop.order.length + loop.clients, 0);
-  const room = open + closedRoom;
+  const { sessions } = arrivals;
+  const sessionTurns = sessions.reduce((sum, session) => sum + session.skeletons.length, 0);
+  const room = open + closedRoom + sessionTurns;
   const latencyMs = new Float64Array(room);
   const skeletonOf = new Int32Array(room);
   const startMs = new Float64Array(room);
   /** Frames alive per request, for completion when all is quiet. */
   const alive = new Int32Array(room);
+  /** A client of a closed loop, -1 for none, and -2 - s for a turn of session s. */
   const clientOf = new Int32Array(room);
   /** What to add to a row of a call to get its slot. */
   const callBase = new Float64Array(room);
@@ -133,6 +137,19 @@ export function createEventCore(
     queuedAt = wider(queuedAt, new Float64Array(size));
   }
 
+  // Turns of sessions come in another order when calls take longer; their slots are laid out beforehand so as to stay.
+  const callsOf = (skeleton: number) => firstCallOf(skeleton + 1) - firstCallOf(skeleton);
+  const firstCallOf = (skeleton: number) => c.phaseCall[c.visitPhase[c.skeletonVisit[skeleton] as number] as number] as number;
+  let sessionSlots: Float64Array | undefined;
+  if (sessions.length > 0) {
+    let slot = 2 ** 31;
+    sessionSlots = Float64Array.from(sessions, ({ skeletons }) => {
+      const first = slot;
+      for (const skeleton of skeletons) slot += callsOf(skeleton);
+      return first;
+    });
+  }
+
   return (layout, scale = {}, modelMs = undefined) => {
     // Processes: replicas of unit u are firstProcess[u] … firstProcess[u] + replicas[u] - 1.
     const unitCount = layout.unitIds.length;
@@ -155,6 +172,8 @@ export function createEventCore(
     let callsBefore = 0;
     const parts: HopParts = { requestCpuMs: 0, responseCpuMs: 0, requestDelayMs: 0, responseDelayMs: 0, trailingCpuMs: 0 };
     const nextOfLoop = arrivals.closed.map(() => 0);
+    const turnOf = new Int32Array(sessions.length);
+    const slotOf = sessionSlots?.slice();
 
     let now = 0;
     /** CPU time a running job has had since the start: grows at the share of a core each busy loop gets. */
@@ -259,8 +278,13 @@ export function createEventCore(
       clientOf[request] = client;
       const firstCall = c.phaseCall[c.visitPhase[c.skeletonVisit[skeleton] as number] as number] as number;
       const lastCall = c.phaseCall[c.visitPhase[c.skeletonVisit[skeleton + 1] as number] as number] as number;
-      callBase[request] = callsBefore - firstCall;
-      callsBefore += lastCall - firstCall;
+      if (client <= -2 && slotOf) {
+        callBase[request] = (slotOf[-2 - client] as number) - firstCall;
+        slotOf[-2 - client] = (slotOf[-2 - client] as number) + lastCall - firstCall;
+      } else {
+        callBase[request] = callsBefore - firstCall;
+        callsBefore += lastCall - firstCall;
+      }
       const root = c.skeletonVisit[skeleton] as number;
       const frame = newFrame(root, -1, -1, request);
       const process = pickProcess(c.visitComponent[root] as number, request, -1);
@@ -273,6 +297,13 @@ export function createEventCore(
       latencyMs[request] = now - (startMs[request] as number);
       finished++;
       const client = clientOf[request] as number;
+      if (client <= -2) {
+        const session = sessions[-2 - client];
+        const turn = turnOf[-2 - client] as number;
+        if (session && turn < session.skeletons.length)
+          after(newFrame(-1, -2 - client, -1, -1), sessionSends, session.thinkMs[turn] as number);
+        return;
+      }
       if (client < 0) return;
       const frame = newFrame(-1, client, -1, -1);
       after(frame, clientSends, arrivals.closed[client]?.thinkMs ?? 0);
@@ -502,6 +533,16 @@ export function createEventCore(
           startRequest(loop.order[at % loop.order.length] as number, client);
           return;
         }
+        case sessionSends: {
+          const session = callOf[frame] as number;
+          drop(frame);
+          const turn = turnOf[session] as number;
+          const skeleton = sessions[session]?.skeletons[turn];
+          if (skeleton === undefined || now > arrivals.horizonMs) return;
+          turnOf[session] = turn + 1;
+          startRequest(skeleton, -2 - session);
+          return;
+        }
         default:
           drop(frame);
           return;
@@ -511,6 +552,9 @@ export function createEventCore(
     // Clients of a closed loop start spread over one think time, or all at once when they never think.
     arrivals.closed.forEach((loop, client) => {
       for (let i = 0; i < loop.clients; i++) after(newFrame(-1, client, -1, -1), clientSends, (i / loop.clients) * loop.thinkMs);
+    });
+    sessions.forEach(({ atMs }, session) => {
+      after(newFrame(-1, session, -1, -1), sessionSends, atMs);
     });
     // Overload never drains in time; what is unfinished a while after the last arrival is cut off.
     const cutOffMs = arrivals.horizonMs * 1.5 + 60_000;

@@ -53,7 +53,7 @@ export function createSimulator(input: PredictorInput): Simulator {
     ingressCpuMs: input.profile.overheadCpuMsPerRequest,
     seed: deriveSeed(input.seed, 'balance'),
   });
-  const openOnly = arrivals.closed.length === 0;
+  const openOnly = arrivals.closed.length === 0 && arrivals.sessions.length === 0;
 
   return {
     run(configuration, whatIf = {}) {

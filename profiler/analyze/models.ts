@@ -2,6 +2,7 @@ import type { ModelProfile } from '../../compiler/contracts/profile.ts';
 import { attr } from '../../compiler/contracts/trace-attributes.ts';
 import { distribution } from './distribution.ts';
 import { amount, label, type TraceNode } from './node.ts';
+import { agentOf, poolUse } from './pool-use.ts';
 import type { RequestTrace } from './tree.ts';
 
 /** Load per logical model. Failed calls count as calls; their tokens and times are left out. */
@@ -14,7 +15,9 @@ export function modelProfiles(requests: readonly RequestTrace[], count: number):
     byModel.set(model, calls);
     calls.push(node);
   }
-  return Object.fromEntries([...byModel].sort(([a], [b]) => (a < b ? -1 : 1)).map(([model, calls]) => [model, modelProfile(calls, count)]));
+  return Object.fromEntries(
+    [...byModel].sort(([a], [b]) => (a < b ? -1 : 1)).map(([model, calls]) => [model, modelProfile(model, calls, count)]),
+  );
 }
 
 export const modelOf = (node: TraceNode): string => label(node, attr.requestModel) ?? node.span.name.slice('chat '.length);
@@ -36,7 +39,7 @@ function troubles(calls: readonly TraceNode[], requests: number): Pick<ModelProf
   };
 }
 
-function modelProfile(calls: readonly TraceNode[], requests: number): ModelProfile {
+function modelProfile(model: string, calls: readonly TraceNode[], requests: number): ModelProfile {
   const whole = calls.filter((call) => call.span.ok);
   const amounts = (name: string) => distribution(whole.map((call) => amount(call, name)));
   const byAgent = new Map<string, TraceNode[]>();
@@ -45,6 +48,7 @@ function modelProfile(calls: readonly TraceNode[], requests: number): ModelProfi
     byAgent.set(agent, [...(byAgent.get(agent) ?? []), call]);
   }
   return {
+    byPool: poolUse(model, calls, requests),
     callsPerRequest: calls.length / requests,
     tokensIn: amounts(attr.tokensIn),
     tokensCached: amounts(attr.tokensCached),
@@ -75,12 +79,4 @@ function modelProfile(calls: readonly TraceNode[], requests: number): ModelProfi
         }),
     ),
   };
-}
-
-/** The agent whose turn made the call. */
-function agentOf(call: TraceNode): string {
-  for (let node = call.parent; node !== null; node = node.parent) {
-    if (node.role === 'agent') return label(node, attr.agentName) ?? node.span.name.slice('invoke_agent '.length);
-  }
-  return label(call, attr.agentName) ?? 'unknown';
 }

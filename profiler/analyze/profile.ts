@@ -85,6 +85,7 @@ export function buildProfile(input: ProfileInput): Profile {
     components,
     edges,
     models: modelProfiles(requests, n),
+    ...poolsOf(blocks),
     ...(steps.length === 0 ? {} : { graphSteps: steps }),
     skeletons: classes.flatMap((requestClass) =>
       evenly(
@@ -95,6 +96,12 @@ export function buildProfile(input: ProfileInput): Profile {
     criticalPath: pathShares(separateLoopWaits(good.map((request) => criticalPath(request.root)))),
     overheadCpuMsPerRequest: overheadCpuMs(usual.totalCpuMsPerRequest, components, edges),
   };
+}
+
+/** Every pool of every block, in the order they were measured. */
+function poolsOf(blocks: ProfileInput['blocks']): Pick<Profile, 'pools'> {
+  const pools = blocks.flatMap(({ block }) => block.pools ?? []);
+  return pools.length === 0 ? {} : { pools };
 }
 
 /** Named only where there are any, so that profiles of applications all of our own stay as they are. */

@@ -43,6 +43,8 @@ export interface QualityInput {
   /** Share of replayed calls that may miss; default 0. */
   readonly missRateLimit?: number;
   readonly interrupted?: boolean;
+  /** Why the load was taken off a pool of models, where it was. */
+  readonly poolLimit?: string;
 }
 
 /** Whether a verdict may rest on the block, and if not, every reason with its numbers. */
@@ -89,6 +91,8 @@ export function blockQuality(input: QualityInput): BlockQuality {
 
   const missed = input.replay === undefined ? undefined : missesOf(input.replay, input.missRateLimit ?? 0);
   if (missed !== undefined) say('replay-misses', missed);
+
+  if (input.poolLimit !== undefined) say('pool-limit', input.poolLimit);
 
   const lost = new Set([
     ...incidents.map(({ unit, replica, what }) => `${unit}#${replica} ${what}`),

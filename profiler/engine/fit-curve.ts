@@ -85,10 +85,6 @@ export function rises(at: readonly number[], x: number): number[] {
   });
 }
 
-export function curveAt({ at, ms }: Curve, x: number): number {
-  return rises(at, x).reduce((sum, share, index) => sum + share * ((ms[index + 1] ?? 0) - (ms[index] ?? 0)), ms[0] ?? 0);
-}
-
 function mergeEqual(points: readonly CurvePoint[]): CurvePoint[] {
   const groups = new Map<number, number[]>();
   for (const { at, ms } of points) if (ms > 0) groups.set(at, [...(groups.get(at) ?? []), ms]);

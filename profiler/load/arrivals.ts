@@ -1,5 +1,6 @@
-import { createRandom, deriveSeed } from '../../compiler/contracts/random.ts';
+import { deriveSeed } from '../../compiler/contracts/random.ts';
 import type { LoadArrivals, LoadClass, LoadJob } from './job.ts';
+import { drawTimes } from './processes.ts';
 
 /** One request of the timetable, fixed before anything is sent, so that the layout under load cannot change it. */
 export interface PlannedRequest {
@@ -14,22 +15,15 @@ export interface PlannedRequest {
   readonly warmup: boolean;
 }
 
-/**
- * Times in [0, horizonMs) at which requests are meant to be sent.
- * Poisson gaps are exponential with mean 1000 / perSecond; constant ones start at a seeded phase, so that two constant
- * classes do not beat in step. A log plays once from its first arrival.
- */
+/** Times in [0, horizonMs) at which requests are meant to be sent. A log plays once from its start. */
 export function arrivalTimes(arrivals: LoadArrivals, horizonMs: number, seed: number): number[] {
-  if (arrivals.process === 'closed') return [];
+  if (arrivals.process === 'closed' || arrivals.process === 'sessions') return [];
   if (arrivals.process === 'log') return arrivals.timesMs.filter((time) => time >= 0 && time < horizonMs).sort((a, b) => a - b);
-  const random = createRandom(seed);
-  const gapMs = 1000 / arrivals.perSecond;
   const times: number[] = [];
-  if (arrivals.process === 'constant') {
-    for (let k = 0, phase = random.next() * gapMs; phase + k * gapMs < horizonMs; k++) times.push(phase + k * gapMs);
-    return times;
+  for (const time of drawTimes(arrivals, seed)) {
+    if (time >= horizonMs) break;
+    times.push(time);
   }
-  for (let time = random.exponential(gapMs); time < horizonMs; time += random.exponential(gapMs)) times.push(time);
   return times;
 }
 

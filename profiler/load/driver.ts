@@ -9,6 +9,7 @@ import type { LoadJob, LoadResult } from './job.ts';
 import { createJudge } from './judge.ts';
 import { pace, spinBelowPerSecond, waitUntil } from './pace.ts';
 import { saturate } from './saturate.ts';
+import { runSessions } from './session-clients.ts';
 
 /** A send this much after its window closed still counts as delivered there. */
 const deliveryToleranceMs = 50;
@@ -32,21 +33,31 @@ export async function runLoad(job: LoadJob, signal: AbortSignal = new AbortContr
   if (plain.includes(true)) await import('autocannon');
 
   const startMs = performance.now();
+  const startedAtMs = Date.now();
   const clock = () => performance.now() - startMs;
   const clients = createClients(job, judge, clock);
   const lagsMs: number[] = [];
   let delivered = 0;
+  const noteSend = (request: { readonly intendedMs: number; readonly warmup: boolean }, sentMs: number) => {
+    if (request.warmup) return;
+    lagsMs.push(sentMs - request.intendedMs);
+    if (sentMs <= endMs + deliveryToleranceMs) delivered++;
+  };
+  let turns = 0;
+  const noteTurn = (turn: { readonly intendedMs: number; readonly warmup: boolean }, sentMs: number) => {
+    noteSend(turn, sentMs);
+    if (!turn.warmup) turns++;
+  };
   const fire = (i: number) => {
     const request = planned[i];
     if (!request) return;
     const sentMs = clock();
     void clients.start(request);
-    if (request.warmup) return;
-    lagsMs.push(sentMs - request.intendedMs);
-    if (sentMs <= endMs + deliveryToleranceMs) delivered++;
+    noteSend(request, sentMs);
   };
   const perSecond = (planned.length / Math.max(1, endMs)) * 1000;
   const closed = job.classes.map((load, classIndex) => {
+    if (load.arrivals.process === 'sessions') return runSessions(job, classIndex, clients, clock, noteTurn, signal);
     if (load.arrivals.process !== 'closed') return Promise.resolve();
     return plain[classIndex] ? saturate(job, classIndex, judge, clock) : runClosedClients(job, classIndex, clients, clock, signal);
   });
@@ -69,7 +80,8 @@ export async function runLoad(job: LoadJob, signal: AbortSignal = new AbortContr
   writeSamples(job.samplesFile, samples);
 
   const seconds = job.durationMs / 1000;
-  const measured = planned.filter((request) => !request.warmup).length;
+  // Which turns of a session are due depends on its answers, so those that were sent are those that were offered.
+  const measured = planned.filter((request) => !request.warmup).length + turns;
   const closedNames = new Set(job.classes.filter((load) => load.arrivals.process === 'closed').map((load) => load.name));
   // A closed loop offers what it gets answered; it cannot fall behind.
   const answered = samples.filter((sample) => closedNames.has(sample.class) && !sample.warmup).length;
@@ -79,7 +91,7 @@ export async function runLoad(job: LoadJob, signal: AbortSignal = new AbortContr
     lagP99Ms: quantile(lagsMs, 0.99),
     ...use,
   };
-  return { samples: samples.length, facts, answers: answers.agreed() };
+  return { samples: samples.length, facts, startedAtMs, answers: answers.agreed() };
 }
 
 /** CPU over the measured window only: `driverCpuFraction` of one core, `hostCpuFraction` of all cores. */

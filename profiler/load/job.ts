@@ -1,4 +1,5 @@
 import type { LoadFacts } from '../../compiler/contracts/index.ts';
+import type { DrawnArrivals } from './processes.ts';
 
 /** Input of the load driver: plain data, so that it runs as a process, a container or a pod. */
 export interface LoadJob {
@@ -13,6 +14,8 @@ export interface LoadJob {
   readonly classes: readonly LoadClass[];
   /** NDJSON of `Sample`, written by the driver. */
   readonly samplesFile: string;
+  /** As soon as this file is there, nothing more is sent and what is under way is broken off. */
+  readonly stopFile?: string;
 }
 
 export interface LoadClass {
@@ -40,16 +43,37 @@ export interface ScriptedReply {
   readonly afterMs: number;
 }
 
-/** Times of a log are relative to its first arrival, in ms, already scaled. */
+/** Times of a log are relative to where it starts to be played, in ms, already scaled. */
 export type LoadArrivals =
   | { readonly process: 'closed'; readonly clients: number; readonly thinkMs: number }
-  | { readonly process: 'constant' | 'poisson'; readonly perSecond: number }
-  | { readonly process: 'log'; readonly timesMs: readonly number[] };
+  | DrawnArrivals
+  | { readonly process: 'log'; readonly timesMs: readonly number[] }
+  | SessionArrivals;
+
+/**
+ * New sessions come as a Poisson process, whatever the answers; inside a session the next turn is sent its think time
+ * after the answer to the one before. Scripts are used in turn, from a seeded start.
+ */
+export interface SessionArrivals {
+  readonly process: 'sessions';
+  /** New sessions. */
+  readonly perSecond: number;
+  readonly scripts: readonly SessionScript[];
+}
+
+/** One session to be played: its turns use consecutive inputs of the class. */
+export interface SessionScript {
+  readonly firstInput: number;
+  /** Before each turn, from the answer to the one before; that of the first turn counts for nothing. */
+  readonly thinkMs: readonly number[];
+}
 
 /** The driver's last line of output. Samples are in the file. */
 export interface LoadResult {
   readonly samples: number;
   readonly facts: LoadFacts;
+  /** When the block's clock began, since 1970. */
+  readonly startedAtMs?: number;
   /** SHA-256 of canonical JSON of the answer per class and input, when all answers to it agreed. */
   readonly answers: { readonly [requestClass: string]: readonly (string | null)[] };
 }

@@ -1,10 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { BlockRequest, Place, Problem } from '../../compiler/contracts/index.ts';
+import { type BlockRequest, deriveSeed, type Place, type Problem } from '../../compiler/contracts/index.ts';
 import type { ArrivalsConfig, Scenario, ScriptedReplyConfig } from '../../scenarios/schema.ts';
 import { answerHash } from './answers.ts';
-import { parseArrivalLog } from './arrival-log.ts';
+import { parseArrivalLog, playedLog } from './arrival-log.ts';
 import type { LoadArrivals, LoadClass, LoadJob, ScriptedReply } from './job.ts';
+import { atRate, meanRate } from './processes.ts';
+import { readSessions } from './session-file.ts';
+import { meanTurns } from './sessions.ts';
 
 /** The workload of a scenario with its files read. */
 export interface Workload {
@@ -17,11 +20,20 @@ export async function readWorkload(scenario: Scenario): Promise<{ readonly workl
   const place = (path: string): Place => ({ file: scenario.file, ...scenario.places[path] });
   const classes: LoadClass[] = [];
   for (const [name, config] of Object.entries(scenario.config.workload.classes)) {
+    const { arrivals, inputs: drawn } = await readArrivals(scenario, name, config.arrivals, problems);
     const ownInputs = config.inputs !== undefined;
     const at = place(ownInputs ? `workload.classes.${name}.inputs` : 'workload.inputs');
     const source = config.inputs ?? scenario.config.workload.inputs;
-    const inputs = typeof source === 'string' ? await readJsonLines(scenario.folder, source, at, problems) : source;
-    const arrivals = await readArrivals(scenario, config.arrivals, place(`workload.classes.${name}.arrivals.file`), problems);
+    if (drawn && ownInputs) {
+      problems.push({
+        code: 'DMAS_CFG_CONTRADICTION',
+        severity: 'error',
+        message: `class ${name} has inputs and sessions, whose turns are its inputs`,
+        at,
+        fix: 'leave inputs out; to send inputs of your own, write them into the file of the sessions',
+      });
+    }
+    const inputs = drawn ?? (typeof source === 'string' ? await readJsonLines(scenario.folder, source, at, problems) : source);
     const right =
       config.expect === undefined
         ? undefined
@@ -99,26 +111,65 @@ async function readJsonLines(folder: string, file: string, at: Place, problems: 
   return values;
 }
 
-async function readArrivals(scenario: Scenario, arrivals: ArrivalsConfig, at: Place, problems: Problem[]): Promise<LoadArrivals> {
+interface ReadArrivals {
+  readonly arrivals: LoadArrivals;
+  /** What a session's turns send. */
+  readonly inputs?: readonly unknown[];
+}
+
+async function readArrivals(scenario: Scenario, name: string, arrivals: ArrivalsConfig, problems: Problem[]): Promise<ReadArrivals> {
+  const place: Place = { file: scenario.file, ...scenario.places[`workload.classes.${name}.arrivals.file`] };
+  const seed = deriveSeed(scenario.config.seed, 'arrivals', name);
   switch (arrivals.process) {
     case 'closed':
-      return { process: 'closed', clients: arrivals.clients, thinkMs: arrivals.think };
+      return { arrivals: { process: 'closed', clients: arrivals.clients, thinkMs: arrivals.think } };
     case 'constant':
     case 'poisson':
-      return arrivals;
-    case 'log': {
-      const text = await readFile(resolve(scenario.folder, arrivals.file), 'utf8').catch(() => undefined);
-      const parsed = text === undefined ? { error: 'cannot be read' } : parseArrivalLog(text, arrivals.rateScale);
-      if ('timesMs' in parsed) return { process: 'log', timesMs: parsed.timesMs };
-      problems.push({
-        code: text === undefined ? 'DMAS_FILE_UNREADABLE' : 'DMAS_CFG_INVALID_VALUE',
-        severity: 'error',
-        message: `${arrivals.file} ${parsed.error}`,
-        at,
-        fix: 'a CSV with a TIMESTAMP column, or one time in seconds per line',
-      });
-      return { process: 'log', timesMs: [] };
+    case 'gamma':
+      return { arrivals };
+    case 'mmpp': {
+      const [calm, burst] = [arrivals.calm, arrivals.burst].map(({ perSecond, lasts }) => ({ perSecond, meanMs: lasts }));
+      if (calm && burst && Math.min(calm.meanMs, burst.meanMs) >= 1) return { arrivals: { process: 'mmpp', states: [calm, burst] } };
+      const at = { file: scenario.file, ...scenario.places[`workload.classes.${name}.arrivals`] };
+      const message = `class ${name}: a state must last a millisecond or more`;
+      problems.push({ code: 'DMAS_CFG_INVALID_VALUE', severity: 'error', message, at, fix: 'give both states a longer `lasts`' });
+      return { arrivals: { process: 'log', timesMs: [] } };
     }
+    case 'log': {
+      const text = await readText(scenario, arrivals.file, place, logFix, problems);
+      const parsed = text === undefined ? undefined : parseArrivalLog(text);
+      const { rateScale, timeScale, from: fromMs } = arrivals;
+      const played = parsed && 'timesMs' in parsed ? playedLog(parsed.timesMs, { rateScale, timeScale, fromMs, seed }) : parsed;
+      if (played && 'timesMs' in played) return { arrivals: { process: 'log', timesMs: played.timesMs } };
+      if (played) {
+        const at = played.line === undefined ? place : { file: resolve(scenario.folder, arrivals.file), line: played.line, column: 1 };
+        problems.push({ code: 'DMAS_CFG_INVALID_VALUE', severity: 'error', message: `${arrivals.file} ${played.error}`, at, fix: logFix });
+      }
+      return { arrivals: { process: 'log', timesMs: [] } };
+    }
+    case 'sessions': {
+      const text = await readText(scenario, arrivals.file, place, sessionsFix, problems);
+      const read = text === undefined ? undefined : readSessions(text, { ...arrivals, seed });
+      if (read && 'arrivals' in read) return read;
+      for (const { message, line } of read?.problems ?? []) {
+        const at = line === undefined ? place : { file: resolve(scenario.folder, arrivals.file), line, column: 1 };
+        problems.push({ code: 'DMAS_CFG_INVALID_VALUE', severity: 'error', message: `${arrivals.file} ${message}`, at, fix: sessionsFix });
+      }
+      return { arrivals: { process: 'sessions', perSecond: arrivals.perSecond, scripts: [] }, inputs: [] };
+    }
+  }
+}
+
+const logFix = 'a CSV with a TIMESTAMP column, or one time in seconds per line';
+const sessionsFix = 'a fit from `dmas-opt load sessions`, a log of agent sessions, or sessions written out; see docs/workload.md';
+
+async function readText(scenario: Scenario, file: string, at: Place, fix: string, problems: Problem[]): Promise<string | undefined> {
+  try {
+    return await readFile(resolve(scenario.folder, file), 'utf8');
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'does not exist' : `cannot be read: ${(error as Error).message}`;
+    problems.push({ code: 'DMAS_FILE_UNREADABLE', severity: 'error', message: `${file} ${reason}`, at, fix });
+    return undefined;
   }
 }
 
@@ -127,13 +178,15 @@ export function scaleArrivals(arrivals: LoadArrivals, factor: number): LoadArriv
   if (factor === 1) return arrivals;
   if (arrivals.process === 'log') return { process: 'log', timesMs: arrivals.timesMs.map((time) => time / factor) };
   if (arrivals.process === 'closed') return { ...arrivals, clients: Math.max(1, Math.round(arrivals.clients * factor)) };
-  return { ...arrivals, perSecond: arrivals.perSecond * factor };
+  if (arrivals.process === 'sessions') return { ...arrivals, perSecond: arrivals.perSecond * factor };
+  return atRate(arrivals, factor);
 }
 
 /** Requests per second each class offers; for a closed class what its clients would offer with answers in no time is unknown, so null. */
 export function offeredPerSecond(arrivals: LoadArrivals): number | null {
   if (arrivals.process === 'closed') return null;
-  if (arrivals.process !== 'log') return arrivals.perSecond;
+  if (arrivals.process === 'sessions') return arrivals.perSecond * meanTurns(arrivals);
+  if (arrivals.process !== 'log') return meanRate(arrivals);
   const last = arrivals.timesMs.at(-1) ?? 0;
   return last > 0 ? ((arrivals.timesMs.length - 1) * 1000) / last : null;
 }
@@ -146,6 +199,7 @@ export function loadJob(input: {
   readonly samplesFile: string;
   readonly graceMs: number;
   readonly expected: { readonly [requestClass: string]: readonly (string | null)[] } | undefined;
+  readonly stopFile?: string;
 }): LoadJob {
   const { workload, request, expected } = input;
   const classes = workload.classes.map((each): LoadClass => {
@@ -166,6 +220,7 @@ export function loadJob(input: {
     graceMs: input.graceMs,
     classes,
     samplesFile: input.samplesFile,
+    ...(input.stopFile === undefined ? {} : { stopFile: input.stopFile }),
   };
 }
 

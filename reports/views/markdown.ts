@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { change, humanSentence, ms, usd, withInterval } from '../format.ts';
+import { change, count, humanSentence, ms, percent, usd, withInterval } from '../format.ts';
 import type { Report } from '../report.ts';
 import { defineView } from '../view.ts';
 
@@ -33,8 +33,38 @@ function summary(report: Report): string {
     '| # | Layout | p50 | p95 | Cost per 1000 | State |',
     '|--:|--------|----:|----:|--------------:|-------|',
     ...rows,
+    ...modelLines(report),
     ...(report.human === undefined ? [] : ['', ...report.human.map(humanSentence)]),
     ...(report.warnings.length > 0 ? ['', ...report.warnings.map((warning) => `> ${warning.message} ${warning.advice}`)] : []),
     '',
   ].join('\n');
+}
+
+/** One line per pool, and the agent that waits longest for it. */
+function modelLines({ models }: Report): string[] {
+  if (!models || models.pools.length === 0) return [];
+  const rows = models.pools.map((pool) => {
+    const { perRequest, engine, usdPer1000 } = pool;
+    const [longest] = [...pool.agents].sort((a, b) => b.waitMs - a.waitMs);
+    const cells = [
+      cell(pool.pool),
+      `${pool.provenance}${pool.estimate ? ', estimate' : ''}`,
+      count(perRequest.calls),
+      `${count(perRequest.tokensIn)} (${count(perRequest.tokensCached)} cached) / ${count(perRequest.tokensOut)}`,
+      ms(perRequest.waitMs),
+      ms(perRequest.queueMs),
+      engine === null ? '–' : `${count(engine.running.mean)} / ${count(engine.waiting.mean)}`,
+      engine?.kvUse ? percent(engine.kvUse.max) : '–',
+      percent(engine?.gpuUse),
+      usd(usdPer1000.tokens + usdPer1000.gpus),
+      longest === undefined ? '–' : `${cell(longest.agent)} ${percent(longest.waitShare)}`,
+    ];
+    return `| ${cells.join(' | ')} |`;
+  });
+  return [
+    '',
+    '| Pool | Source | Calls | Tokens in / out | Waiting | in its queue | Running / waiting | KV cache, most | GPU busy | Cost per 1000 | Waits longest |',
+    '|------|--------|------:|----------------:|--------:|-------------:|------------------:|---------------:|---------:|--------------:|---------------|',
+    ...rows,
+  ];
 }

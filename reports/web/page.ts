@@ -3,6 +3,7 @@ import type { Report } from '../report.ts';
 import { chartSection } from './chart.ts';
 import { layoutSection } from './layouts.ts';
 import { html, type Markup, raw } from './markup.ts';
+import { modelsSection } from './models.ts';
 import { script } from './script.ts';
 import { style } from './style.ts';
 import { trialSection } from './trials.ts';
@@ -25,6 +26,7 @@ ${comparisonSection(report)}
 ${layoutSection(report)}
 ${chartSection(report)}
 ${whereSection(report)}
+${modelsSection(report)}
 ${waterfallSection(report)}
 ${trialSection(report)}
 ${aboutSection(report)}

@@ -46,6 +46,10 @@ svg { display: block; max-width: 100%; } svg text { fill: var(--ink); font: 12px
 .waterfall .track { position: relative; height: 14px; } .waterfall .track i { position: absolute; top: 2px; height: 10px; min-width: 2px; border-radius: 2px; opacity: .5; } .waterfall .critical .track i { opacity: 1; } .waterfall .critical .label { font-weight: 600; }
 details > summary { cursor: pointer; color: var(--accent); font-size: 13.5px; margin: 10px 0; }
 ul.plain { margin: 6px 0; padding-left: 18px; } ul.plain li { margin: 2px 0; }
+.pool + .pool { margin-top: 16px; } .pool > header { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: baseline; margin-bottom: 10px; } .pool > header strong { font-size: 15px; overflow-wrap: anywhere; } .pool table { margin-top: 12px; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(146px, 1fr)); gap: 12px 16px; margin: 0; } .facts div { min-width: 0; } .facts dt { color: var(--soft); font-size: 12.5px; } .facts dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; } .facts dd small { display: block; font-weight: 400; color: var(--soft); font-size: 12.5px; }
+.sparks { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 250px), 1fr)); gap: 14px 20px; margin: 16px 0; } .sparks figure { margin: 0; min-width: 0; } .sparks figcaption { font-size: 12.5px; color: var(--soft); display: flex; justify-content: space-between; gap: 8px; } .sparks svg { width: 100%; height: 72px; }
+.share { display: inline-block; width: 64px; height: 8px; border-radius: 4px; background: var(--line); overflow: hidden; vertical-align: middle; margin-right: 6px; } .share i { display: block; height: 100%; background: var(--model); }
 footer { margin: 56px 0 32px; color: var(--soft); font-size: 12.5px; }
 a { color: var(--accent); }
 td.units { min-width: 180px; }

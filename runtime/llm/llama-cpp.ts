@@ -6,6 +6,6 @@ export const llamaCpp = defineLlmBackend({
   id: 'llama-cpp',
   title: 'llama.cpp',
   options: llamaCppOptions,
-  traits: { deployed: true, provenance: 'measured' },
+  traits: { deployed: true, provenance: 'measured', metrics: 'llama-cpp' },
   load: async () => (await import('./own-server.ts')).ownServer,
 });

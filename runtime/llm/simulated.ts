@@ -6,6 +6,6 @@ export const simulated = defineLlmBackend({
   id: 'simulated',
   title: 'Simulated model',
   options: simulatedOptions,
-  traits: { deployed: true, provenance: 'simulated', wholePool: true },
+  traits: { deployed: true, provenance: 'simulated', wholePool: true, metrics: 'simulated' },
   load: async () => (await import('./own-server.ts')).ownServer,
 });

@@ -12,7 +12,7 @@ import { createProcessTarget } from './process/create.ts';
 const here = import.meta.dirname;
 const plan = JSON.parse(readFileSync(join(here, 'plan.json'), 'utf8')) as Plan;
 // Programs of others have no bundle: they are started where they lie.
-const own = [...plan.units.filter((unit) => unit.program === undefined), ...plan.services];
+const own = [...plan.units, ...plan.services].filter((member) => member.program === undefined);
 const bundles = own.map(({ id }): Bundle => {
   const code = readFileSync(join(here, 'bundles', `${id}.mjs`), 'utf8');
   return { id, code, entry: '', sha256: createHash('sha256').update(code).digest('hex'), sizeBytes: Buffer.byteLength(code), modules: [] };
@@ -21,6 +21,10 @@ const sourceFile = join(here, 'source.json');
 const source = existsSync(sourceFile) ? (JSON.parse(readFileSync(sourceFile, 'utf8')) as { readonly folder: string }) : undefined;
 const sourceFolder = process.env.DMAS_OPT_SOURCE_FOLDER ?? source?.folder;
 const secrets = [...new Set(plan.units.flatMap((unit) => unit.secrets))];
+// A model server takes its own where they are set: weights of open models need none.
+const ofServices = [...new Set(plan.services.flatMap((service) => service.secrets ?? []))];
+const valuesOf = (names: readonly string[]) =>
+  Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
 const missing = secrets.filter((name) => process.env[name] === undefined);
 if (missing.length > 0) {
   process.stderr.write(`set ${missing.join(', ')} first\n`);
@@ -43,9 +47,9 @@ const starting = target.deploy(
     samplingRatio: otlp === undefined ? 0 : 1,
     folder,
     ...(sourceFolder === undefined ? {} : { sourceFolder }),
-    environment: Object.fromEntries(secrets.map((name) => [name, process.env[name] ?? ''])),
+    environment: { ...valuesOf(ofServices), ...valuesOf(secrets) },
     ingressPort: Number(process.env.PORT ?? 0),
-    readyTimeoutMs: 60_000,
+    readyTimeoutMs: Math.max(60_000, ...plan.services.map(({ program }) => program?.readyTimeoutMs ?? 0)),
   },
   { emit: () => {}, signal: controller.signal, now: Date.now, seed: 0 },
 );

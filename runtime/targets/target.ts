@@ -58,6 +58,8 @@ export interface Deployment {
   usage(): Promise<readonly ProcessUsage[]>;
   /** What each running replica says of itself (`GET /stats` of its control address); null where it says nothing. */
   stats(): Promise<readonly { readonly id: string; readonly replica: number; readonly stats: unknown }[]>;
+  /** The model servers that run now, by the service they belong to, as this process reaches them; in replica order. */
+  modelServers(): readonly ModelServerAddress[];
   setSampling(ratio: number): Promise<void>;
   /** Asks every process to export what it has traced so far; resolves when done. */
   flushTraces(): Promise<void>;
@@ -69,6 +71,17 @@ export interface Deployment {
   update(request: Pick<DeployRequest, 'plan' | 'bundles'>, context: StageContext): Promise<void>;
   logs(unit: string, replica: number): Promise<string>;
   stop(): Promise<void>;
+}
+
+export interface ModelServerAddress {
+  readonly service: string;
+  readonly replica: number;
+  /** Unique over restarts. */
+  readonly instanceId: string;
+  /** Base URL, without a path. */
+  readonly url: string;
+  /** GPUs it has to itself, by index; empty where nobody knows. */
+  readonly gpus: readonly string[];
 }
 
 export interface Job {

@@ -4,15 +4,16 @@
  * profiling, interleaved in rotating order with the same seed within a round. Ratios are on/off of the median latency
  * and of CPU per request, with 95 % intervals over the pairs. The last line is JSON.
  */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createLaboratory } from '../../cli/laboratory.ts';
 import { openProject, openTarget } from '../../cli/project.ts';
-import { collectors } from '../../cli/registry.ts';
 import { createRunFolder } from '../../cli/run-folder.ts';
 import { type Block, configurationId } from '../../compiler/contracts/index.ts';
+import { otlp } from '../../profiler/collect/otlp.ts';
 import { metricOf } from '../../profiler/stats/metrics.ts';
 import { pairedInterval } from '../../profiler/stats/paired.ts';
 
@@ -35,7 +36,7 @@ const metrics = { p50: 'latency.p50', cpuPerRequest: 'cpu' } as const;
 const reading = (block: Block, metric: string) => metricOf(block, metric, metric === 'cpu' ? undefined : requestClass);
 
 const target = await openTarget(project);
-const collector = await (await collectors[0].load()).start('127.0.0.1');
+const collector = await (await otlp.load()).start('127.0.0.1');
 const path = await mkdtemp(join(tmpdir(), 'dmas-overhead-'));
 const rounds: { readonly [arm in Arm]: Block }[] = [];
 try {

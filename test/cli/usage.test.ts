@@ -8,7 +8,7 @@ import { cli, scenarioFile } from '../faults/lib/command.ts';
 import { createSandbox, type Sandbox } from '../faults/lib/sandbox.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-const examples = ['document-pipeline', 'group-chat', 'mixed-load', 'support-desk', 'travel-planner', 'weather-news'];
+const examples = ['coding-agent', 'document-pipeline', 'group-chat', 'mixed-load', 'support-desk', 'travel-planner', 'weather-news'];
 const example = (name: string) => join(root, 'scenarios', name, 'scenario.yaml');
 
 let sandbox: Sandbox;

@@ -4,9 +4,18 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 import { afterEach, describe, expect, it } from 'vitest';
+import { collectors } from '../../cli/registry.ts';
 import { attr } from '../../compiler/contracts/index.ts';
-import type { Collector } from '../../profiler/collect/collector.ts';
-import { otlp } from '../../profiler/collect/otlp.ts';
+import {
+  type Collector,
+  type CollectorDescriptor,
+  isMetricsCollector,
+  isTraceCollector,
+  type MetricsCollector,
+} from '../../profiler/collect/collector.ts';
+import { parsePrometheus } from '../../profiler/collect/metrics/prometheus.ts';
+import type { Reading } from '../../profiler/collect/metrics/reading.ts';
+import { dcgmPage, llamaCppPage, smiOutput, vllmPage } from '../profiler/collect/metrics/pages.ts';
 
 /** Two units trace one request, each with its own provider, exported through the official exporter. */
 async function exportRequest(url: string, blockId: string): Promise<void> {
@@ -57,7 +66,9 @@ const json = (traceId: string, block: string) =>
     ],
   });
 
-for (const descriptor of [otlp].filter((each) => each.traits.signal === 'traces')) {
+const registered: readonly CollectorDescriptor[] = collectors;
+
+for (const descriptor of registered.filter(isTraceCollector)) {
   describe(`collector ${descriptor.id}`, () => {
     let collector: Collector | undefined;
     const start = async () => {
@@ -135,3 +146,78 @@ for (const descriptor of [otlp].filter((each) => each.traits.signal === 'traces'
     });
   });
 }
+
+/** What each source prints, and what must be read from it. A collector without an entry fails the suite. */
+const prints: { readonly [collector: string]: { readonly text: string; readonly reading: unknown } } = {
+  vllm: {
+    text: vllmPage({ engines: [{ running: 3, waiting: 2, kvUse: 0.25, tokensOut: 100 }] }),
+    reading: {
+      engine: { source: 'vllm', engines: [{ id: '0', running: 3, waiting: 2, kvUse: 0.25, counters: { tokensOut: 100 } }] },
+      gpus: [],
+    },
+  },
+  'llama-cpp': {
+    text: llamaCppPage,
+    reading: {
+      engine: {
+        source: 'llama-cpp',
+        engines: [{ running: 2, waiting: 1, kvUse: null, counters: { tokensIn: 6886, tokensCached: null, tokensOut: 3469 } }],
+      },
+      gpus: [],
+    },
+  },
+  dcgm: {
+    text: dcgmPage,
+    reading: {
+      engine: null,
+      gpus: [
+        { id: 'GPU-aaaa', index: '0', utilization: 0.75, memoryUsedMb: 1024, memoryTotalMb: 81_559, powerW: 250.5 },
+        { id: 'GPU-bbbb', index: '1', utilization: 0.5, memoryUsedMb: null, memoryTotalMb: null, powerW: null },
+      ],
+    },
+  },
+  'nvidia-smi': {
+    text: smiOutput,
+    reading: {
+      engine: null,
+      gpus: [
+        { id: 'GPU-aaaa', index: '0', utilization: 0.41, memoryUsedMb: 1024, memoryTotalMb: 81_559, powerW: 120.5 },
+        { id: 'GPU-bbbb', index: '1', utilization: null, memoryUsedMb: 0, memoryTotalMb: 81_559, powerW: null },
+      ],
+    },
+  },
+};
+
+describe.each(registered.filter(isMetricsCollector).map((descriptor) => [descriptor.id, descriptor] as const))(
+  'collector %s',
+  (id, descriptor) => {
+    const readBy = (collector: MetricsCollector, text: string): Reading =>
+      collector.from === 'page' ? collector.read(parsePrometheus(text)) : collector.read(text);
+
+    it('reads what its source prints, and the same every time', async () => {
+      const collector = await descriptor.load();
+      const given = prints[id];
+      expect(given, `add what ${id} prints to this suite`).toBeDefined();
+      expect(readBy(collector, given?.text ?? '')).toMatchObject(given?.reading as object);
+      expect(readBy(collector, given?.text ?? '')).toEqual(readBy(collector, given?.text ?? ''));
+    });
+
+    it('says nothing where there is nothing for it', async () => {
+      const collector = await descriptor.load();
+      expect(readBy(collector, '')).toEqual({ engine: null, gpus: [] });
+      if (collector.from === 'page')
+        expect(readBy(collector, 'up 1\nprocess_cpu_seconds_total 12.5\n')).toEqual({ engine: null, gpus: [] });
+      else expect(() => collector.read('NVIDIA-SMI has failed')).toThrow(RangeError);
+    });
+
+    it('takes the pages of all others for what they are', async () => {
+      const collector = await descriptor.load();
+      if (collector.from !== 'page') return;
+      for (const [other, { text }] of Object.entries(prints)) {
+        if (other === id || other === 'nvidia-smi') continue;
+        const reading = readBy(collector, text);
+        expect([reading.engine, reading.gpus]).toEqual([null, []]);
+      }
+    });
+  },
+);

@@ -41,7 +41,9 @@ const pages = await Promise.all(
   }),
 );
 const isShort = (command: string) =>
-  /^dmas-opt (init|validate|plan|compile|schema|explain|analyze traces\.json|import (compose|langgraph)\.)/.test(command);
+  /^dmas-opt (init|validate|plan|compile|schema|explain|analyze traces\.json|load (arrivals|sessions) |import (compose|langgraph)\.)/.test(
+    command,
+  );
 
 const compose = 'services:\n  planner: { image: acme/planner, ports: ["8080:80"] }\n';
 
@@ -78,6 +80,10 @@ describe('commands in the documentation', () => {
       if (commands.some((command) => command.includes(' compose.yaml'))) await writeFile(join(cwd, 'compose.yaml'), compose);
       if (commands.some((command) => command.includes(' langgraph.json')))
         await writeFile(join(cwd, 'langgraph.json'), JSON.stringify({ graphs: { agent: './graph.ts:app' } }));
+      if (commands.some((command) => command.startsWith('dmas-opt load'))) {
+        await writeFile(join(cwd, 'arrivals.csv'), Array.from({ length: 300 }, (_, i) => `${i + ((i * 7) % 5) / 3}`).join('\n'));
+        await writeFile(join(cwd, 'sessions.jsonl'), Array.from({ length: 25 }, (_, i) => session(i)).join('\n'));
+      }
       for (const command of commands.filter(isShort)) {
         const { stdout } = await run(cwd, wordsOf(command));
         expect(stdout, command).not.toBe('');
@@ -169,6 +175,17 @@ const traces = () =>
       agent('planner', { at: 0, ms: 90, children: [chat('planner', 5, 40), hop('planner', 50, agent('weather', { at: 51, ms: 9 }), 2)] }),
     ),
   ]);
+
+/** A recorded agent session of a few turns. */
+const session = (n: number) =>
+  JSON.stringify({
+    requests: Array.from({ length: 3 + (n % 6) }, (_, turn) => ({
+      in: 9000 + 300 * n + 700 * turn,
+      out: 100 + 10 * n,
+      think_time: turn === 0 ? 0 : 5,
+      input_types: [turn % 2 === 0 ? 'text' : 'tool_result'],
+    })),
+  });
 
 async function shorten(file: string): Promise<void> {
   const { parseDocument } = await import('yaml');

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deployConfiguration } from '../../cli/laboratory.ts';
 import { openScenario, openTarget, type Project } from '../../cli/project.ts';
-import { collectors } from '../../cli/registry.ts';
 import { runFolder } from '../../cli/run-folder.ts';
 import {
   type ChannelConfiguration,
@@ -17,6 +16,7 @@ import {
   type SpanRecord,
 } from '../../compiler/contracts/index.ts';
 import { eachPartition } from '../../optimizer/space/partitions.ts';
+import { otlp } from '../../profiler/collect/otlp.ts';
 import { ingressHeaders } from '../../profiler/load/job.ts';
 import type { Deployment } from '../../runtime/targets/target.ts';
 import { loadScenario } from '../../scenarios/load.ts';
@@ -87,7 +87,7 @@ export async function openBench(file: string, store?: string, quick = false): Pr
   const config = { ...scenario.config, models: Object.fromEntries(models), state };
   const project = await openScenario({ ...scenario, config });
   const target = await openTarget(project);
-  const collector = await (await collectors[0].load()).start('127.0.0.1');
+  const collector = await (await otlp.load()).start('127.0.0.1');
   const path = await mkdtemp(join(tmpdir(), 'dmas-placements-'));
   const folder = runFolder(path, `placements-${path.slice(-4)}`);
   await mkdir(folder.file('deployments'), { recursive: true });

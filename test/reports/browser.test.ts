@@ -67,6 +67,20 @@ describe.skipIf(!executablePath)('the page in a browser', () => {
     expect(await first.textContent()).toContain('all in one');
   });
 
+  it('draws what the models did in the width there is', async () => {
+    for (const width of [390, 768, 1280]) {
+      const { page } = await open(width, 'light');
+      const pool = page.locator('section.pool');
+      expect(await pool.locator('figure').count()).toBe(3);
+      const wide = await page.evaluate(
+        "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('section.pool'))",
+      );
+      expect(wide).toBeLessThanOrEqual(0);
+      // The waiting is shared out to the last agent.
+      expect(await pool.locator('tbody tr').count()).toBe(2);
+    }
+  });
+
   it('has readable contrast in both themes', async () => {
     for (const scheme of ['light', 'dark'] as const) {
       const { page } = await open(1280, scheme);

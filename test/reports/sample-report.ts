@@ -178,7 +178,64 @@ const edge = (from: string, to: string, ms: number) => ({
   transportMsPerRequest: ms,
 });
 
+const curve = (value: (index: number) => number) => Array.from({ length: 40 }, (_, index) => Number(value(index).toFixed(2)));
+const agentUse = (agent: string, waitShare: number) => ({
+  agent,
+  calls: 2,
+  tokensIn: 550,
+  tokensCached: 490,
+  tokensOut: 99,
+  waitMs: 660 * waitShare,
+  waitShare,
+  queueMs: 3,
+  usdPer1000: 0.3 * waitShare,
+});
+const models: NonNullable<Report['models']> = {
+  pools: [
+    {
+      pool: 'main@research+summarizer-of-everything~1f2e3d4c',
+      model: 'main',
+      source: 'simulated',
+      provenance: 'simulated',
+      estimate: true,
+      replicas: 2,
+      gpus: { gpu: 'H100', count: 4 },
+      perRequest: { calls: 6, tokensIn: 1650, tokensCached: 1470, tokensOut: 297, waitMs: 660, queueMs: 9 },
+      usdPer1000: { tokens: 0, gpus: 0.3 },
+      agents: [agentUse('research', 0.6), agentUse('travel', 0.4)],
+      engine: {
+        tokensIn: 20_000,
+        tokensCached: 15_000,
+        tokensOut: 5_000,
+        preemptions: 2,
+        gaps: 1,
+        fromMs: 3_000,
+        toMs: 17_000,
+        timeToFirstTokenMs: { n: 100, mean: 41, p95AtMost: 100 },
+        timePerOutputTokenMs: { n: 100, mean: 8, p95AtMost: 10 },
+        queueMs: { n: 100, mean: 3, p95AtMost: 60 },
+        prefillMs: { n: 100, mean: 38, p95AtMost: 300 },
+        decodeMs: { n: 100, mean: 400, p95AtMost: 800 },
+        running: { mean: 12, max: 30 },
+        waiting: { mean: 1, max: 9 },
+        kvUse: { mean: 0.4, max: 0.9 },
+        gpuUse: 0.8,
+        gpuMemoryMb: 71_000,
+        gpuPowerW: 412,
+        series: {
+          atMs: curve((index) => index * 500),
+          running: curve((index) => 15 + 15 * Math.sin(index / 4)),
+          waiting: curve((index) => Math.max(0, 9 * Math.sin(index / 4))),
+          kvUse: curve((index) => 0.5 + 0.4 * Math.sin(index / 5)),
+        },
+        gpuSeries: { atMs: curve((index) => index * 500), use: curve((index) => 0.8 + 0.15 * Math.cos(index / 3)) },
+      },
+    },
+  ],
+};
+
 export const sampleReport: Report = {
+  models,
   schemaVersion: 1,
   toolVersion: '0.1.0',
   studyId: 'travel-planner-sample',

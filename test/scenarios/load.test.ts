@@ -39,7 +39,11 @@ describe('parseScenario', () => {
   it('names the choices of a discriminated value', () => {
     const { problems } = parse('workflow: w.ts\nworkload: { classes: { a: { arrivals: { process: poison, perSecond: 1 } } } }\n');
     expect(problems).toMatchObject([
-      { code: 'DMAS_CFG_INVALID_VALUE', didYouMean: 'poisson', allowed: ['closed', 'constant', 'poisson', 'log'] },
+      {
+        code: 'DMAS_CFG_INVALID_VALUE',
+        didYouMean: 'poisson',
+        allowed: ['closed', 'constant', 'poisson', 'gamma', 'mmpp', 'log', 'sessions'],
+      },
     ]);
   });
 

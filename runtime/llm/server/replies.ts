@@ -29,7 +29,10 @@ const rule = z
       .array(z.strictObject({ name: z.string(), arguments: z.json().default({}) }))
       .min(1)
       .optional(),
-    tokensOut: z.int().positive().optional().describe('Length to simulate instead of the length of the reply'),
+    tokensOut: z
+      .union([z.int().positive(), z.string().regex(/^\{\{[^{}]+\}\}$/, 'a number, or one placeholder such as {{user.tokens}}')])
+      .optional()
+      .describe('Length to simulate instead of the length of the reply; one placeholder takes it from the request'),
     delayTokens: z.int().nonnegative().default(0).describe('Tokens produced before the first that can be seen, as by a reasoning model'),
   })
   .refine((value) => [value.text, value.json, value.toolCalls].filter((one) => one !== undefined).length === 1, {

@@ -59,7 +59,14 @@ function scripted(rule: ReplyRule, call: ChatCall, prompt: Prompt, turn: Turn): 
         rule.text === undefined ? JSON.stringify(fillPlaceholders(rule.json as Json, turn)) : asText(fillPlaceholders(rule.text, turn)),
         call,
       );
-  return { ...reply, tokensVisible: rule.tokensOut ?? reply.tokensVisible, tokensHidden: rule.delayTokens };
+  return { ...reply, tokensVisible: lengthOf(rule, turn) ?? reply.tokensVisible, tokensHidden: rule.delayTokens };
+}
+
+/** A placeholder that leads to no whole number leaves the reply its own length. */
+function lengthOf({ tokensOut }: ReplyRule, turn: Turn): number | undefined {
+  if (typeof tokensOut !== 'string') return tokensOut;
+  const value = Number(fillPlaceholders(tokensOut, turn));
+  return Number.isInteger(value) && value > 0 ? value : undefined;
 }
 
 const asText = (value: Json) => (typeof value === 'string' ? value : JSON.stringify(value));

@@ -1,9 +1,10 @@
 import { PassThrough, Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { type BindAddress, bindingVariable, type LogicalAddress, type ProcessBinding } from '../../../compiler/contracts/index.ts';
+import { holdGpus } from '../supervise/gpus.ts';
 import type { Exit, Launch, ReplicaUsage } from '../supervise/host.ts';
 import { passLines } from '../supervise/log.ts';
-import { type MemberProgram, programEnvironment } from '../supervise/program.ts';
+import { commandLine, type MemberProgram, programEnvironment } from '../supervise/program.ts';
 import { waitProgramReady } from '../supervise/ready.ts';
 import { dockerName, labels } from './labels.ts';
 import { engineHost, ownerLabels } from './network.ts';
@@ -30,6 +31,8 @@ interface Started {
   readonly control: BindAddress | null;
   ready?(signal: AbortSignal): Promise<void>;
   readonly publicAt: BindAddress | null;
+  readonly metricsAt?: BindAddress | undefined;
+  readonly gpus?: readonly string[];
   readonly listen: { readonly [address: LogicalAddress]: BindAddress };
   usage(): Promise<ReplicaUsage>;
   signal(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
@@ -58,8 +61,17 @@ export async function startContainer(
   const alias = dockerName(instanceId);
   const { program } = member;
   const options = containerOptions(launch, placement, ports, alias);
-  const container = await docker.createContainer(program === null ? options : foreignOptions(options, launch, program, placement, ports));
-  const remove = () => container.remove({ force: true, v: true }).catch(() => {});
+  const gpus = await holdGpus(program?.planned.gpus ?? 0, member.id);
+  const container = await docker
+    .createContainer(program === null ? options : foreignOptions(options, launch, program, placement, ports, gpus.ids))
+    .catch((error: unknown) => {
+      gpus.release();
+      throw error;
+    });
+  const remove = async () => {
+    await container.remove({ force: true, v: true }).catch(() => {});
+    gpus.release();
+  };
   try {
     if (program === null) await container.putArchive(Readable.from(tar(filesOf(launch, placement, ports))), { path: '/' });
     const stream = await container.attach({ stream: true, stdin: true, stdout: true, stderr: true, hijack: true });
@@ -71,6 +83,7 @@ export async function startContainer(
     const [foreignPort = 0] = ports.values();
     const taken = outside(foreignPort);
     const publicPort = member.publicAddress ? ports.get(member.publicAddress) : undefined;
+    const metricsPort = member.metricsAddress ? ports.get(member.metricsAddress) : undefined;
     return {
       exited,
       control: program === null ? outside(controlPort) : null,
@@ -78,6 +91,8 @@ export async function startContainer(
         ? { ready: (signal: AbortSignal) => waitProgramReady(taken, program.planned.ready?.path, signal) }
         : {}),
       publicAt: publicPort === undefined ? null : outside(publicPort),
+      metricsAt: metricsPort === undefined ? undefined : outside(metricsPort),
+      gpus: gpus.ids,
       listen: Object.fromEntries([...ports].map(([address, port]) => [address, { host: alias, port }])),
       usage: usageOf(container),
       // It may have ended already.
@@ -96,7 +111,8 @@ function containerOptions(
   alias: string,
 ): Docker.ContainerCreateOptions {
   const { member, publicPort, secrets, binding } = launch;
-  const published = [controlPort, ...[...ports].filter(([address]) => address === member.publicAddress).map(([, port]) => port)];
+  const outside = [member.publicAddress, member.metricsAddress];
+  const published = [controlPort, ...[...ports].filter(([address]) => outside.includes(address)).map(([, port]) => port)];
   const hostPort = (port: number) => (port === controlPort || publicPort === 0 ? '' : String(publicPort));
   const environment = {
     ...secrets,
@@ -141,14 +157,16 @@ function containerOptions(
 }
 
 /** A container of somebody else's image: its own entry point, user and files, our network, limits and environment. */
-function foreignOptions(
+export function foreignOptions(
   options: Docker.ContainerCreateOptions,
   { member, instanceId, binding, secrets }: Launch,
   program: MemberProgram,
   placement: Placement,
   ports: Map<LogicalAddress, number>,
+  gpus: readonly string[] = [],
 ): Docker.ContainerCreateOptions {
   const [port = portOfListener(0)] = ports.values();
+  const { planned } = program;
   const environment = programEnvironment({
     program,
     unit: member.id,
@@ -165,12 +183,18 @@ function foreignOptions(
   });
   const { Entrypoint: _, User: __, WorkingDir: ___, ...rest } = options;
   const { Binds: ____, CapDrop: _____, ...host } = options.HostConfig ?? {};
+  const own: Docker.HostConfig = {
+    ...(planned.mount === undefined ? {} : { Binds: [`${planned.mount.folder}:${planned.mount.at}`] }),
+    ...(planned.sharedMemoryMb === undefined ? {} : { ShmSize: planned.sharedMemoryMb * 2 ** 20 }),
+    ...(gpus.length === 0 ? {} : { DeviceRequests: [{ Driver: 'nvidia', DeviceIDs: [...gpus], Capabilities: [['gpu']] }] }),
+  };
   return {
     ...rest,
-    Image: program.planned.image ?? '',
+    Image: planned.image ?? '',
+    ...(planned.command === undefined ? {} : { Entrypoint: commandLine(planned.command, port), Cmd: [] }),
     Env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),
     ExposedPorts: { [`${port}/tcp`]: {} },
-    HostConfig: { ...host, PortBindings: { [`${port}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: '' }] } },
+    HostConfig: { ...host, ...own, PortBindings: { [`${port}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: '' }] } },
   };
 }
 

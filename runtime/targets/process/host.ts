@@ -129,10 +129,12 @@ function bundleFile(folder: string, { id, bundle }: Member): string {
   return file;
 }
 
-type Facts = Pick<RunningReplica, 'control' | 'listen' | 'ready'>;
+type Facts = Pick<RunningReplica, 'control' | 'listen' | 'ready' | 'gpus'>;
 
-function running(child: Child, { member, instanceId }: Launch, { control, listen, ready }: Facts): RunningReplica {
+function running(child: Child, { member, instanceId }: Launch, { control, listen, ready, gpus }: Facts): RunningReplica {
   return {
+    metricsAt: member.metricsAddress ? listen[member.metricsAddress] : undefined,
+    gpus,
     instanceId,
     control,
     listen,

@@ -2,6 +2,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fail, type LogicalAddress } from '../../../compiler/contracts/index.ts';
+import { gpuEnvironment, type HeldGpus, holdGpus } from '../supervise/gpus.ts';
 import type { Launch, RunningReplica } from '../supervise/host.ts';
 import { commandLine, type MemberProgram, programEnvironment } from '../supervise/program.ts';
 import { waitProgramReady } from '../supervise/ready.ts';
@@ -22,11 +23,30 @@ interface Place {
 
 /** Starts one replica of something that somebody else built. It takes calls once `ready` has resolved. */
 export async function launchProgram(launch: Launch, program: MemberProgram, place: Place): Promise<{ child: Child } & ProgramFacts> {
+  const { member } = launch;
+  const { planned } = program;
+  const folder = resolve(place.sourceFolder, planned.folder);
+  const [file = ''] = planned.command ?? [];
+  const executable = findExecutable(file, folder, planned.environment.PATH ?? process.env.PATH ?? '', program.component);
+  const gpus = await holdGpus(planned.gpus ?? 0, member.id);
+  // Whatever fails before there is a process to wait for gives them back.
+  return startProgram(launch, program, place, executable, gpus).catch((error: unknown) => {
+    gpus.release();
+    throw error;
+  });
+}
+
+async function startProgram(
+  launch: Launch,
+  program: MemberProgram,
+  place: Place,
+  executable: string,
+  gpus: HeldGpus,
+): Promise<{ child: Child } & ProgramFacts> {
   const { member, instanceId, log, binding, secrets } = launch;
   const { planned } = program;
   const folder = resolve(place.sourceFolder, planned.folder);
-  const [file = '', ...rest] = planned.command ?? [];
-  const executable = findExecutable(file, folder, planned.environment.PATH ?? process.env.PATH ?? '', program.component);
+  const rest = planned.command?.slice(1) ?? [];
   const told = [
     ...Object.values(planned.neighbours).map(({ address }) => address),
     ...Object.values(program.models).map(({ address }) => address),
@@ -39,24 +59,29 @@ export async function launchProgram(launch: Launch, program: MemberProgram, plac
     run: { command: planned.stdio === undefined ? command : bridged(command, planned.portVariable, planned.stdio.revision) },
     name: instanceId,
     cwd: folder,
-    environment: programEnvironment({
-      program,
-      unit: member.id,
-      replica: member.replica,
-      instanceId,
-      deploymentId: place.deploymentId,
-      otlpEndpoints: binding.otlpEndpoints,
-      port,
-      at: (address) => lasting.get(address) ?? '',
-      secrets,
-    }),
+    environment: {
+      ...gpuEnvironment(gpus.ids),
+      ...programEnvironment({
+        program,
+        unit: member.id,
+        replica: member.replica,
+        instanceId,
+        deploymentId: place.deploymentId,
+        otlpEndpoints: binding.otlpEndpoints,
+        port,
+        at: (address) => lasting.get(address) ?? '',
+        secrets,
+      }),
+    },
     lease: place.lease,
     onOutput: (line) => log.write(line),
     onError: (line) => log.write(line),
   });
+  void child.exited.then(gpus.release);
   const at = { host: loopback, port };
   return {
     child,
+    gpus: gpus.ids,
     control: null,
     listen: Object.fromEntries(member.listens.map(({ address }) => [address, at])),
     ready: (signal) => waitProgramReady(at, planned.ready?.path, signal),
@@ -71,7 +96,7 @@ function bridged(command: readonly string[], portVariable: string, revision: str
   return [process.execPath, ...loader, bridge, '--port-variable', portVariable, '--revision', revision, '--', ...command];
 }
 
-type ProgramFacts = Pick<RunningReplica, 'control' | 'listen' | 'ready'>;
+type ProgramFacts = Pick<RunningReplica, 'control' | 'listen' | 'ready' | 'gpus'>;
 
 /**
  * The file a command means: with a slash relative to its folder, else found in PATH.

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { httpUrl, type Incident, type Plan, type ProcessUsage, type StageContext } from '../../../compiler/contracts/index.ts';
-import type { Deployment, DeployRequest } from '../target.ts';
+import type { Deployment, DeployRequest, ModelServerAddress } from '../target.ts';
 import { readStats } from './control.ts';
 import { deadline } from './deadline.ts';
 import type { ReplicaHost, ReplicaUsage } from './host.ts';
@@ -105,6 +105,14 @@ class SupervisedDeployment implements Deployment {
         replica,
         stats: running?.control ? await readStats(running.control) : null,
       })),
+    );
+  }
+
+  modelServers(): readonly ModelServerAddress[] {
+    return this.#slots.flatMap(({ member: { id, replica }, running }) =>
+      running?.metricsAt === undefined
+        ? []
+        : [{ service: id, replica, instanceId: running.instanceId, url: httpUrl(running.metricsAt), gpus: running.gpus ?? [] }],
     );
   }
 

@@ -45,6 +45,10 @@ export interface RunningReplica {
   readonly listen: { readonly [address: LogicalAddress]: BindAddress };
   /** The address users call, as this machine reaches it; null when users do not call it. */
   readonly publicAt: BindAddress | null;
+  /** Where a model server tells its load, as this machine reaches it; absent for everything else. */
+  readonly metricsAt?: BindAddress | undefined;
+  /** GPUs it has to itself, by index. */
+  readonly gpus?: readonly string[] | undefined;
   /** Resolves, never rejects, when the replica is really gone. */
   readonly exited: Promise<Exit>;
   /** Cumulative; the last known values once it has ended. */

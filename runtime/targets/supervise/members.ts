@@ -21,6 +21,8 @@ export interface Member {
   readonly listens: readonly MemberListener[];
   /** The one of `listens` that users call, when they call this member. */
   readonly publicAddress: LogicalAddress | null;
+  /** The one of `listens` under which a model server tells its load (`GET /metrics`); null for everything else. */
+  readonly metricsAddress: LogicalAddress | null;
   readonly resources: Resources;
   readonly secrets: readonly string[];
   /** Its code; null for what somebody else built. */
@@ -54,7 +56,7 @@ export const fileName = (id: string): string => id.replace(/[^\w.+~-]/g, '_');
 export function membersOf(plan: Plan, bundles: readonly Bundle[]): Member[] {
   const bundleOf = (id: string) =>
     bundles.find((bundle) => bundle.id === id) ?? fail('DMAS_DEPLOY_FAILED', `There is no bundle for ${id}, which the plan needs.`);
-  const services = plan.services.flatMap((service) => serviceMembers(service, plan, bundleOf(service.id)));
+  const services = plan.services.flatMap((service) => serviceMembers(service, plan, service.program ? null : bundleOf(service.id)));
   return [...services, ...plan.units.flatMap((unit) => unitMembers(unit, plan, unit.program ? null : bundleOf(unit.id)))];
 }
 
@@ -67,6 +69,7 @@ function unitMembers(unit: PlannedUnit, plan: Plan, bundle: Bundle | null): Memb
     kind: 'unit',
     listens,
     publicAddress: unit.ingress && !plan.ingress.gateway ? ingressAddress : null,
+    metricsAddress: null,
     resources: unit.resources,
     secrets: unit.secrets,
     bundle,
@@ -96,7 +99,7 @@ function listenersAround({ program }: PlannedUnit, plan: Plan): readonly (readon
     .filter((addresses) => addresses.some((address) => reached.has(address)));
 }
 
-function serviceMembers(service: PlannedService, plan: Plan, bundle: Bundle): Member[] {
+function serviceMembers(service: PlannedService, plan: Plan, bundle: Bundle | null): Member[] {
   const { replicas, ...rest } = service;
   const address = serviceAddress(service.id);
   return copies(replicas, {
@@ -104,10 +107,11 @@ function serviceMembers(service: PlannedService, plan: Plan, bundle: Bundle): Me
     kind: 'service',
     listens: [{ address, transport: 'tcp' }],
     publicAddress: plan.ingress.gateway === address ? address : null,
+    metricsAddress: service.kind === 'model' ? address : null,
     resources: service.resources,
     secrets: service.secrets ?? [],
     bundle,
-    program: null,
+    program: service.program ? { planned: service.program, component: service.id, models: {}, reaches: {} } : null,
     fingerprint: fingerprint(bundle, rest),
   });
 }

@@ -70,6 +70,13 @@ describe('a pool as a library', () => {
     );
   });
 
+  it('sees those that come at the same time at the same time', () => {
+    const burst = [0, 1, 2].map((): PoolRequest => ({ atMs: 10, tokensIn: 20, tokensOut: 3 }));
+    const timings = simulatePool(setupOf(), burst);
+    expect(timings.map(({ queuedMs }) => queuedMs)).toEqual([0, 0, 0]);
+    expect(new Set(timings.map(({ totalMs }) => totalMs)).size).toBe(1);
+  });
+
   it('tells the same story however often it is asked', () => {
     fc.assert(
       fc.property(requests, fc.array(fc.nat(4000), { maxLength: 30 }), fc.boolean(), (given, asked, all) => {

@@ -154,7 +154,7 @@ describe('a pool behind one server', () => {
     await expect.poll(async () => metric(await metrics(), 'vllm:request_success_total', { finished_reason: 'abort' })).toBe(1);
     const families = await metrics();
     expect(metric(families, 'vllm:num_requests_running')).toBe(0);
-    expect(metric(families, 'vllm:generation_tokens_total')).toBeGreaterThan(1);
+    expect(metric(families, 'vllm:generation_tokens_total')).toBeGreaterThan(0);
     expect(metric(families, 'vllm:generation_tokens_total')).toBeLessThan(400);
   });
 
