@@ -1,15 +1,9 @@
-import { createRequire } from 'node:module';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { judgeLive } from '../../bench/lib/live-loads.ts';
 
-const installed = (() => {
-  try {
-    createRequire(import.meta.url).resolve('node-llama-cpp/package.json');
-    return true;
-  } catch {
-    return false;
-  }
-})();
+const installed = existsSync(join(import.meta.dirname, '../../../node_modules/node-llama-cpp/package.json'));
 const full = process.env.DMAS_OPT_FULL === '1';
 const reason = full ? 'node-llama-cpp is not installed' : 'minutes of load: set DMAS_OPT_FULL=1';
 
