@@ -24,6 +24,11 @@ const duration = (text: string) => {
     throw new InvalidArgumentError('a duration such as 500ms, 90s, 2m or 1h is needed.');
   }
 };
+const positive = (text: string) => {
+  const value = Number(text.trim() || Number.NaN);
+  if (!(value >= 0)) throw new InvalidArgumentError('a number of at least 0 is needed.');
+  return value;
+};
 const progressOption = () =>
   new Option('--progress <mode>', 'how to show progress').choices(['auto', 'tty', 'plain', 'ndjson', 'quiet']).default('auto');
 const shareOf = (text: string) => {
@@ -124,8 +129,24 @@ export function createProgram(setCode: SetCode): Command {
     setCode(await (await import('./commands/cassette.ts')).checkCassette(file)),
   );
 
-  const llm = command('llm', 'serving engines: replay their logs');
+  const llm = command('llm', 'serving engines: fit hardware profiles, replay logs');
   const ofLlm = (usage: string, summary: string) => llm.command(usage).description(summary).exitOverride();
+  ofLlm('fit <source>', 'write a hardware profile from operator timings (folder), a request log (.jsonl) or an endpoint (URL)')
+    .option('-o, --out <file>', 'where to')
+    .option('--json', 'print the profile as JSON')
+    .option('--name <name>', 'name of the profile')
+    .option('--gpu <name>', 'GPU it is for')
+    .option('--model <name>', 'model it is for; the name on the wire of an endpoint')
+    .option('--engine-args <args>', 'of a log: name=value,… or the meta.json of the run; may be repeated', each)
+    .option('--host-ms <ms>', 'of timings: work of the host per step', positive, 0)
+    .option('--max-prompt <tokens>', 'of an endpoint: longest prompt to ask with', whole(16), 1024)
+    .option('--max-reply <tokens>', 'of an endpoint: longest reply to ask for', whole(4), 48)
+    .option('--max-concurrency <n>', 'of an endpoint: most requests in flight', whole(1), 16)
+    .option('--repeats <n>', 'of an endpoint: how often each round is measured', whole(1), 2)
+    .option('--for <duration>', 'of an endpoint: no round begins after this long', duration, 120_000)
+    .option('--key-env <name>', 'of an endpoint: environment variable that holds its key')
+    .option('--seed <n>', 'of an endpoint: seed of what is asked', whole(0), 1)
+    .action(async (source, options) => setCode(await (await import('./commands/llm/fit.ts')).fitProfile(source, options)));
   ofLlm('replay', 'send a request log through the simulated engine and print how far it is from what was logged')
     .requiredOption('--profile <profile>', 'folder of operator timings, name of a hardware profile, or its file')
     .requiredOption('--requests <file>', 'requests.jsonl')

@@ -222,6 +222,11 @@ export const errorCatalogue = {
     exitCode: environmentNotReady,
   },
   DMAS_ENV_MODEL: { title: 'A model endpoint is not ready.', help: 'Run dmas-opt doctor.', exitCode: environmentNotReady },
+  DMAS_MODEL_PROBE: {
+    title: 'A model endpoint could not be probed.',
+    help: 'It must stream chat completions with usage under the model name given; the message says what it answered.',
+    exitCode: environmentNotReady,
+  },
   DMAS_ENV_DISK: {
     title: 'The disk is full or not writable.',
     help: 'Free space, then dmas-opt resume: no finished block is lost.',

@@ -17,7 +17,13 @@ export interface StepCoefficients {
   /** Logits and sampling, by sequences sampled. */
   readonly perSequence: Curve;
   readonly decodeAttention: { readonly fixedMs: number; readonly msPerSequence: number; readonly msPerContextToken: number };
-  readonly prefillAttention: { readonly fixedMs: number; readonly msPerToken: number; readonly msPerPair: number };
+  readonly prefillAttention: {
+    readonly fixedMs: number;
+    readonly msPerToken: number;
+    readonly msPerPair: number;
+    /** What a token of context of sequences that decode in the same step costs beyond its cost in a step of decodes alone. */
+    readonly msPerDecodeContextToken?: number;
+  };
   /** Mixture of experts: time of all layers' experts by tokens, at the number of experts those tokens activate. */
   readonly experts?: Curve;
 }
@@ -39,4 +45,12 @@ export interface HardwareProfile {
   readonly kv?: { readonly [degree: string]: { readonly blocks: number; readonly blockSize: number } };
   /** Most engine time the fit left unexplained, as a share, and what the data could not determine. */
   readonly fit?: { readonly medianErrorShare: number; readonly p90ErrorShare: number; readonly undetermined: readonly string[] };
+  /** What a probing run found of the endpoint the profile was fitted on, beside its step times. */
+  readonly endpoint?: {
+    /** Time of a request outside the engine: connection, HTTP, tokenizer. A client waits for it once, before the first token. */
+    readonly overheadMs: number;
+    /** Settings as engine arguments; absent where no limit showed. */
+    readonly maxNumSeqs?: number;
+    readonly maxNumBatchedTokens?: number;
+  };
 }

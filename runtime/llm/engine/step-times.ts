@@ -44,7 +44,10 @@ export function coefficientStepTime(coefficients: StepCoefficients): StepTime {
     const { decodes, prefillTokens } = batch;
     const prefillMs =
       prefillTokens > 0
-        ? prefillAttention.fixedMs + prefillAttention.msPerToken * prefillTokens + prefillAttention.msPerPair * batch.prefillPairs
+        ? prefillAttention.fixedMs +
+          prefillAttention.msPerToken * prefillTokens +
+          prefillAttention.msPerPair * batch.prefillPairs +
+          (prefillAttention.msPerDecodeContextToken ?? 0) * batch.decodeContextTokens
         : 0;
     return (
       hostMs +
