@@ -1,5 +1,6 @@
 import {
   canonicalJson,
+  type Json,
   type LogicalAddress,
   type Plan,
   type PlannedModel,
@@ -22,7 +23,7 @@ export function printPlan(plan: Plan): string {
     ...plan.units.flatMap((unit) => branch(headOf(unit), bodyOf(unit))),
     ...(plan.services.length === 0 ? [] : ['', `services (${plan.services.length})`]),
     ...plan.services.flatMap((service) => {
-      const options = Object.entries(service.options).map(([name, value]) => `${name}: ${canonicalJson(value)}`);
+      const options = Object.entries(service.options).map(([name, value]) => `${name}: ${printOption(value)}`);
       const program = service.program === undefined ? [] : describeProgram(service.program);
       const secrets = program.length > 0 && service.secrets?.length ? [`secrets ${service.secrets.join(', ')}`] : [];
       return branch(`${service.id} x${service.replicas} (${service.kind}, ${describeResources(service.resources)})`, [
@@ -33,6 +34,13 @@ export function printPlan(plan: Plan): string {
     }),
     '',
   ].join('\n');
+}
+
+/** Scripts of replies can be pages long: of what does not fit a line only the size is told. */
+function printOption(value: Json): string {
+  const text = canonicalJson(value);
+  if (text.length <= 80) return text;
+  return Array.isArray(value) ? `${value.length} entries` : `${text.slice(0, 79)}…`;
 }
 
 const branch = (head: string, body: readonly string[]) => [
