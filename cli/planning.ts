@@ -22,6 +22,7 @@ export function planRequest(project: Project, configuration: Configuration, live
     scenario: project.scenario.config,
     name: project.scenario.name,
     replies: project.replies,
+    profiles: project.profiles,
     ...(needed ? { recording: { sha256: recording.sha256, entries: recording.entries.length } } : {}),
   };
 }

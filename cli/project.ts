@@ -19,6 +19,7 @@ import { loadScenario } from '../scenarios/load.ts';
 import type { Scenario, ScenarioConfig } from '../scenarios/schema.ts';
 import { checkCommands, checkFolders, checkOffered } from './elsewhere.ts';
 import { engineFits } from './engine-setups.ts';
+import { type HardwareProfiles, readHardwareProfiles, withProfileGpus } from './hardware-profiles.ts';
 import { checkModelServers } from './model-servers.ts';
 import { checkProtected } from './protect.ts';
 import { frontends, llmBackends, protocols, searchStrategies, stateStores, targets } from './registry.ts';
@@ -35,6 +36,8 @@ export interface Project {
   readonly space: Space;
   /** Reply scripts of simulated models. */
   readonly replies: { readonly [model: string]: Json };
+  /** Hardware profiles out of files, by model. */
+  readonly profiles: HardwareProfiles;
   readonly target: TargetDescriptor;
   /** The scenario as it was written: `scenario.config` is what a study runs, in which models of others may be replayed. */
   readonly written: Scenario;
@@ -65,8 +68,9 @@ export async function openProject(file: string, overrides: ProjectOverrides = {}
 
 /** The same from a scenario that is already loaded, e.g. from a run folder. */
 export async function openScenario(written: Scenario, asWritten = false): Promise<Project> {
-  const live = withoutReplay(written.config);
-  const config = asWritten ? live : studiedConfig(written.config, llmTraits);
+  const { profiles, problems: profileProblems } = await readHardwareProfiles(written);
+  const live = withProfileGpus(withoutReplay(written.config), profiles);
+  const config = asWritten ? live : withProfileGpus(studiedConfig(written.config, llmTraits), profiles);
   const scenario: Scenario = { ...written, config };
   const read = await readWorkflow({
     specifier: config.workflow,
@@ -82,7 +86,7 @@ export async function openScenario(written: Scenario, asWritten = false): Promis
   const { workload, problems: workloadProblems } = await readWorkload(scenario);
   const { replies, problems: replyProblems } = await readReplies(scenario);
   const { recording, problems: recordingProblems } = await openRecording(scenario, config);
-  problems.push(...workloadProblems, ...replyProblems, ...recordingProblems);
+  problems.push(...profileProblems, ...workloadProblems, ...replyProblems, ...recordingProblems);
   if (!read.workflow) throw new DmasError(problems);
   const nearest = (path: string) => {
     const parts = path.split('.');
@@ -122,7 +126,7 @@ export async function openScenario(written: Scenario, asWritten = false): Promis
     targetTraits: target.traits,
     protocolIds: ids(protocols),
     defaults,
-    fits: (model, options) => engineFits(config, model, options),
+    fits: (model, options) => engineFits({ config, profiles }, model, options),
     deployed: (model) => llmTraits[config.models[model]?.backend ?? '']?.deployed === true,
   });
   problems.push(...spaceProblems.map((problem) => ({ at: at('search'), ...problem })));
@@ -136,6 +140,7 @@ export async function openScenario(written: Scenario, asWritten = false): Promis
     defaults,
     space,
     replies,
+    profiles,
     target,
     warnings: problems,
     written,

@@ -60,7 +60,7 @@ export function createStudyPlanning(
     if (!known) {
       known = {
         reference: configurationOf(profile.configurationId),
-        setupOf: (model, serving) => engineSetup(scenario.config, model, serving),
+        setupOf: (model, serving) => engineSetup({ config: scenario.config, profiles: project.profiles }, model, serving),
         calls: callsPerPool(project),
       };
       engines.set(profile, known);

@@ -1,3 +1,4 @@
+import type { HardwareProfile } from '../../runtime/llm/engine/hardware-profile.ts';
 import { engineReplicasOf } from '../../runtime/llm/engine/pool-size.ts';
 import {
   type Json,
@@ -116,7 +117,7 @@ interface PlannedPool {
 function servedPool(
   { pool, name, model, backend, options, replicas }: Pool,
   traits: LlmTraits,
-  { replies }: PlanRequest,
+  { replies, profiles }: PlanRequest,
   started: PlannedModelServer = {},
 ): PlannedPool {
   const id = serviceId('model', pool);
@@ -127,7 +128,7 @@ function servedPool(
     kind: 'model',
     replicas: traits.wholePool ? 1 : replicas,
     resources: { vcpu: 1, memoryMb: 256 },
-    options: { ...options, ...engines, backend, model, ...scripted },
+    options: { ...options, ...engines, backend, model, ...scripted, ...profileOf(options, profiles?.[name]) },
     ...started,
   };
   const routed = !traits.wholePool && replicas > 1;
@@ -144,6 +145,10 @@ function servedPool(
     services: routed ? [server, router] : [server],
   };
 }
+
+/** A profile in a file travels as what it holds: where the server runs there is no such file. */
+const profileOf = ({ profile }: Pool['options'], content: HardwareProfile | undefined): { profile?: Json } =>
+  content !== undefined && String(profile).endsWith('.json') ? { profile: content as unknown as Json } : {};
 
 function replayedPool({ pool, name, model, options, replicas }: Pool, request: PlanRequest): PlannedPool {
   const { cassette: _, ...own } = options;

@@ -1,3 +1,4 @@
+import type { HardwareProfile } from '../../runtime/llm/engine/hardware-profile.ts';
 import type { ScenarioConfig } from '../../scenarios/schema.ts';
 import type {
   Configuration,
@@ -33,6 +34,8 @@ export interface PlanRequest extends PlanningTraits {
   readonly name: string;
   /** Content of the reply scripts named by `models.<name>.replies`, by model. The planner reads no files. */
   readonly replies?: { readonly [model: string]: Json };
+  /** Content of the hardware profiles that `models.<name>.options.profile` names as files, by model. */
+  readonly profiles?: { readonly [model: string]: HardwareProfile };
   /** What is replayed: names the content, which travels with the bundles. */
   readonly recording?: { readonly sha256: string; readonly entries: number };
 }

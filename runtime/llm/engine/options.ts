@@ -91,8 +91,9 @@ function profiledEngine(options: EngineOptions, given: unknown): EngineSetup {
   const common = commonArgs(options);
   const profile = chooseProfile(options, given, common);
   const gpu = findGpu(profile.gpu) ?? null;
-  const maxNumSeqs = whole(options, 'maxNumSeqs', 256);
-  const maxNumBatchedTokens = whole(options, 'maxNumBatchedTokens', Math.max(2048, maxNumSeqs));
+  // Limits a probing run found are those of the endpoint it probed.
+  const maxNumSeqs = whole(options, 'maxNumSeqs', profile.endpoint?.maxNumSeqs ?? 256);
+  const maxNumBatchedTokens = whole(options, 'maxNumBatchedTokens', profile.endpoint?.maxNumBatchedTokens ?? Math.max(2048, maxNumSeqs));
   const memory = memoryOf(options, profile, gpu, { ...common, maxNumSeqs, maxNumBatchedTokens });
   const logged = profile.kv?.[String(common.tensorParallelSize)];
   const loggedBlocks = logged ? Math.floor((logged.blocks * logged.blockSize) / common.blockSize) : undefined;

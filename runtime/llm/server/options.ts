@@ -37,7 +37,10 @@ export const servingOptions = { queueLimit, tokensPerChunk, retries } as const;
 
 /** What a scenario may set under `models.<name>.options` for the simulated model. */
 export const simulatedOptions = z.strictObject({
-  profile: z.string().default('generic-small').describe('Hardware profile: generic-small, a shipped one, or estimate (needs gpu)'),
+  profile: z
+    .string()
+    .default('generic-small')
+    .describe('Hardware profile: generic-small, a shipped one, estimate (needs gpu), or a JSON file'),
   ...engineOptions,
   engineReplicas: count('Engines of the pool, where serving.replicas does not say it; default 1'),
   router: z.enum(routers).optional().describe('How requests are spread over the replicas; default least-outstanding'),
@@ -60,7 +63,8 @@ const ownKeys = new Set(Object.keys(simulatedOptions.shape));
 /** Options of the planned service: the scenario's, with `model` or `models` (names served) and `replies`. Others are left alone. */
 export function readServiceOptions(options: { readonly [option: string]: Json }): ServiceOptions {
   const given = Object.fromEntries(Object.entries(options).filter(([key]) => ownKeys.has(key)));
-  const own = simulatedOptions.safeParse(given);
+  // A profile from a file comes as its content, already checked.
+  const own = simulatedOptions.safeParse(typeof given.profile === 'object' ? { ...given, profile: undefined } : given);
   if (!own.success) {
     const lines = own.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
     return fail('DMAS_CFG_INVALID_VALUE', lines.join('\n'), { fix: 'See docs/models.md for the options of the simulated model.' });
