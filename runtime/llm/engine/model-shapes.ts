@@ -53,6 +53,8 @@ const rows: readonly Row[] = [
   ],
   ['mistralai/Mistral-7B-v0.1', 32, 4096, 32, 8, 128, 14336, 0, 0, 32000, false, 'mistralai/Mistral-7B-Instruct-v0.2'],
   ['mistralai/Mixtral-8x7B-v0.1', 32, 4096, 32, 8, 128, 14336, 8, 2, 32000, false, 'mistralai/Mixtral-8x7B-Instruct-v0.1'],
+  ['microsoft/Phi-3.5-MoE-instruct', 32, 4096, 32, 8, 128, 6400, 16, 2, 32064, false],
+  ['allenai/OLMoE-1B-7B-0924', 16, 2048, 16, 16, 128, 1024, 64, 8, 50304, false, 'allenai/OLMoE-1B-7B-0924-Instruct'],
   ['microsoft/Phi-mini-MoE-instruct', 32, 4096, 32, 8, 128, 960, 16, 2, 32064, false],
   ['Qwen/Qwen2.5-7B', 28, 3584, 28, 4, 128, 18944, 0, 0, 152064, false, 'Qwen/Qwen2.5-7B-Instruct'],
   ['Qwen/Qwen2.5-14B', 48, 5120, 40, 8, 128, 13824, 0, 0, 152064, false, 'Qwen/Qwen2.5-14B-Instruct'],
