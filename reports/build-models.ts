@@ -68,7 +68,7 @@ function poolOf(input: ModelsInput, pool: string, asked: string, use: PoolUse, l
     model,
     source: load?.source ?? null,
     provenance: provenanceOf(profile.provenance, load, bound?.backend),
-    estimate: bound?.backend === 'simulated' && isEstimate(options),
+    estimate: bound?.backend === 'simulated' && isEstimate({ ...options, model: bound.model ?? model }),
     replicas: load?.replicas ?? (served ? replicas : null),
     gpus: served ? gpusOfPool(options, replicas) : null,
     perRequest: {
