@@ -1,12 +1,14 @@
-import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { exitCodes, fail } from '../../compiler/contracts/index.ts';
 import { type Comparison, compareReplay, type Distribution, replayLog, usualCachedShare } from '../../profiler/engine/compare.ts';
-import type { OperatorFiles, TableFile } from '../../profiler/engine/operator-timings.ts';
+import { completeArgs, readEngineWords } from '../../profiler/engine/engine-args.ts';
+import type { TableFile } from '../../profiler/engine/operator-timings.ts';
 import { readRequestLog } from '../../profiler/engine/request-log.ts';
-import { type RunFacts, readRunFacts, runStepTime } from '../../profiler/engine/run-setup.ts';
-import { type EngineOptions, type EngineSetup, engineOf } from '../../runtime/llm/engine/options.ts';
+import { runStepTime } from '../../profiler/engine/run-setup.ts';
+import { type EngineSetup, engineOf } from '../../runtime/llm/engine/options.ts';
+import { genericSmall } from '../../runtime/llm/engine/params.ts';
 import { table } from '../render/format.ts';
+import { exists, isFolder, readOperatorFiles, readRunFolderFacts, readTable } from './llm/run-files.ts';
 
 export interface LlmReplayOptions {
   /** A folder of operator timings, the name of a hardware profile, or a file that holds one. */
@@ -72,37 +74,22 @@ export function renderComparison({ ttft, tpot, latency, tokensPerS, unqueued }: 
 
 const signed = (value: number) => `${value >= 0 ? '+' : ''}${value.toFixed(2)}`;
 
-/** The texts a folder of operator timings holds for one tensor-parallel degree. */
-export async function readOperatorFiles(folder: string, tensorParallelSize: number, experts: boolean): Promise<OperatorFiles> {
-  const file = (name: string) => readTable(join(folder, `${name}.csv`));
-  const [attention, dense, perSequence] = await Promise.all(
-    ['attention', 'dense', 'per_sequence'].map((name) => file(`tp${tensorParallelSize}-${name}`)),
-  );
-  return {
-    attention: attention as TableFile,
-    dense: dense as TableFile,
-    perSequence: perSequence as TableFile,
-    ...(experts ? { experts: await file('tp1-moe') } : {}),
-  };
-}
-
-/** What `meta.json` and the `config.json` beside it say. */
-export async function readRunFolderFacts(metaPath: string): Promise<RunFacts> {
-  return readRunFacts(await readTable(metaPath), await readTable(join(dirname(metaPath), 'config.json')));
-}
-
 type Setup = Pick<EngineSetup, 'args' | 'stepTime' | 'evidence'>;
 
 async function setupOf({ profile, requests, engineArgs }: LlmReplayOptions): Promise<{ setup: Setup; note: string }> {
-  const folder = await isFolder(profile);
-  const metaPath = engineArgs?.endsWith('.json') ? engineArgs : join(dirname(requests), 'meta.json');
-  if (folder) {
-    const facts = await readRunFolderFacts(metaPath);
-    const files = await readOperatorFiles(profile, facts.args.tensorParallelSize, facts.shape.experts > 0);
-    const kv = `${facts.args.kvBlocks} KV blocks per rank, ${facts.kvLogged ? 'as logged' : 'computed from memory'}`;
-    return { setup: { args: facts.args, stepTime: runStepTime(facts, files), evidence: 'measured' }, note: `${kv}.` };
+  const inFile = engineArgs?.endsWith('.json') ?? false;
+  const metaPath = engineArgs !== undefined && inFile ? engineArgs : join(dirname(requests), 'meta.json');
+  if (await isFolder(profile)) {
+    const run = await readRunFolderFacts(metaPath);
+    const given = engineArgs === undefined || inFile ? {} : readEngineWords(engineArgs);
+    const args = completeArgs({ ...run.args, ...given }, () => run.args.kvBlocks, 'DMAS_CLI_USAGE');
+    const facts = { ...run, args };
+    const files = await readOperatorFiles(profile, args.tensorParallelSize, facts.shape.experts > 0);
+    const kv = given.kvBlocks !== undefined ? 'as given' : facts.kvLogged ? 'as logged' : 'computed from memory';
+    const note = `${args.kvBlocks} KV blocks per rank, ${kv}.`;
+    return { setup: { args, stepTime: runStepTime(facts, files), evidence: 'measured' }, note };
   }
-  const words = engineArgs === undefined || engineArgs.endsWith('.json') ? undefined : optionWords(engineArgs);
+  const words = engineArgs === undefined || inFile ? undefined : readEngineWords(engineArgs, profileOptions);
   const facts =
     words === undefined && (engineArgs !== undefined || (await exists(metaPath))) ? await readRunFolderFacts(metaPath) : undefined;
   const given = profile.endsWith('.json') ? parseProfile(await readTable(profile)) : profile;
@@ -115,21 +102,8 @@ async function setupOf({ profile, requests, engineArgs }: LlmReplayOptions): Pro
   }
 }
 
-/** `maxNumSeqs=64,prefixCaching=false`; a name may also be written as vLLM does, `max_num_seqs`. */
-function optionWords(text: string): EngineOptions {
-  const words: { [name: string]: unknown } = {};
-  for (const part of text.split(',')) {
-    const [name = '', value] = part.split('=').map((side) => side.trim());
-    if (name === '' || value === undefined || value === '') {
-      return fail('DMAS_CLI_USAGE', `--engine-args: "${part}" is not name=value`, {
-        fix: 'For example --engine-args maxNumSeqs=64,kvBlocks=2588',
-      });
-    }
-    const camel = name.replace(/^-+/, '').replace(/[-_]([a-z])/g, (_, letter: string) => letter.toUpperCase());
-    words[camel] = value === 'true' ? true : value === 'false' ? false : Number.isNaN(Number(value)) ? value : Number(value);
-  }
-  return words;
-}
+/** Options of a profile that are no engine arguments, and those of `generic-small`. */
+const profileOptions = ['gpu', 'model', 'gpuMemoryUtilization', ...Object.keys(genericSmall)];
 
 function parseProfile({ path, text }: TableFile): unknown {
   try {
@@ -147,14 +121,3 @@ function runOrFail<T>(path: string, run: () => T): T {
     return fail('DMAS_ENGINE_FILE', `${path}: ${error.message}`, { fix: 'Raise kvBlocks, or leave the request out.', cause: error });
   }
 }
-
-async function readTable(path: string): Promise<TableFile> {
-  try {
-    return { path, text: await readFile(path, 'utf8') };
-  } catch (error) {
-    return fail('DMAS_FILE_UNREADABLE', `${path}: ${(error as Error).message}`, { fix: 'Check the path.', cause: error });
-  }
-}
-
-const isFolder = async (path: string) => (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
-const exists = async (path: string) => (await stat(path).catch(() => undefined)) !== undefined;

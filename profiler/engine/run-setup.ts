@@ -3,6 +3,7 @@ import { memoryUse } from '../../runtime/llm/engine/memory.ts';
 import { findModelShape, type ModelShape, modelShapes } from '../../runtime/llm/engine/model-shapes.ts';
 import type { EngineArgs, StepTime } from '../../runtime/llm/engine/step-time.ts';
 import { operatorStepTime } from '../../runtime/llm/engine/step-times-operators.ts';
+import { completeArgs, type Fields, fieldsAt, readEngineMeta, readFields } from './engine-args.ts';
 import { type OperatorFiles, readOperatorTables, type TableFile } from './operator-timings.ts';
 
 /** What a run folder says of the engine that ran. */
@@ -20,12 +21,11 @@ export interface RunFacts {
 
 /** @throws DmasError DMAS_ENGINE_FILE naming the file and what is missing */
 export function readRunFacts(metaFile: TableFile, configFile: TableFile): RunFacts {
-  const meta = parse(metaFile);
-  const config = parse(configFile);
-  const kwargs = recordAt(meta, metaFile, 'engine_kwargs');
-  const resolved = optional(meta, 'resolved_config') ?? {};
-  const scheduler = optional(resolved, 'scheduler_config') ?? {};
-  const cache = optional(meta, 'kv_cache') ?? {};
+  const meta = readFields(metaFile);
+  const config = readFields(configFile);
+  const kwargs = fieldsAt(meta, 'engine_kwargs');
+  if (!kwargs) return fail('DMAS_ENGINE_FILE', `${metaFile.path}: no engine_kwargs`, { fix: 'engine_kwargs must be an object.' });
+  const resolved = fieldsAt(meta, 'resolved_config') ?? {};
   const model = String(meta.model ?? kwargs.model ?? '');
   const found = findModelShape(model);
   if (!found) {
@@ -34,58 +34,39 @@ export function readRunFacts(metaFile: TableFile, configFile: TableFile): RunFac
     });
   }
   const { shape } = found;
-  const whole = (name: string, otherwise: number) => {
-    const value = kwargs[name] ?? scheduler[name] ?? otherwise;
-    if (Number.isInteger(value) && (value as number) >= 1) return value as number;
-    return fail('DMAS_ENGINE_FILE', `${metaFile.path}: engine_kwargs.${name} is ${JSON.stringify(value)}`, {
-      fix: 'Give a whole number of at least 1.',
-    });
-  };
-  // Defaults are those of vLLM 0.19's engine arguments.
-  const maxNumSeqs = whole('max_num_seqs', 256);
-  const maxNumBatchedTokens = Math.max(whole('max_num_batched_tokens', 2048), maxNumSeqs);
-  const tensorParallelSize = whole('tensor_parallel_size', 1);
-  const dataParallelSize = whole('data_parallel_size', 1);
-  const blockSize = typeof cache.block_size === 'number' ? cache.block_size : 16;
+  const { kvBlocks: logged = 0, ...given } = readEngineMeta(metaFile, meta);
+  const dataParallelSize = given.dataParallelSize ?? 1;
   const npu = instanceOf(config, configFile);
-  const memory = memoryUse({
-    shape,
-    memoryGb: numberAt(npu, configFile, 'mem_size'),
-    utilization: typeof npu.mem_util === 'number' ? npu.mem_util : 0.9,
-    tensorParallelSize,
-    expertRanks: shape.experts > 0 ? dataParallelSize : 1,
-    blockSize,
-    maxNumSeqs,
-    maxNumBatchedTokens,
-  });
-  const blocks = cache.num_gpu_blocks;
-  const kvLogged = typeof blocks === 'number' && blocks > 1;
-  // vLLM keeps one block aside as the null block.
-  const kvBlocks = (kvLogged ? blocks : memory.kvBlocks) - 1;
-  if (kvBlocks < 1) {
-    return fail('DMAS_ENGINE_FILE', `${configFile.path}: ${model} does not fit: no memory is left for the KV cache`, {
-      fix: 'Check npu_mem.mem_size (GB of one GPU) and mem_util, or give kv_cache.num_gpu_blocks in meta.json.',
-    });
-  }
-  const sizes = optional(resolved, 'compilation_config')?.cudagraph_capture_sizes;
-  const given = Array.isArray(sizes) ? sizes.filter((size): size is number => typeof size === 'number').sort((a, b) => a - b) : [];
+  const memoryGb = numberAt(npu, configFile, 'mem_size');
+  const utilization = typeof npu.mem_util === 'number' ? npu.mem_util : 0.9;
+  const expertRanks = shape.experts > 0 ? dataParallelSize : 1;
+  // A log of one block holds the null block alone.
+  const kvLogged = logged > 0;
+  const args = completeArgs(
+    {
+      ...given,
+      ...(kvLogged ? { kvBlocks: logged } : {}),
+      // Ranks of a model with experts step together whether they hold whole experts or slices.
+      expertParallel: shape.experts > 0 && dataParallelSize > 1,
+    },
+    (rest) => {
+      // Less the null block.
+      const kvBlocks = memoryUse({ ...rest, shape, memoryGb, utilization, expertRanks }).kvBlocks - 1;
+      if (kvBlocks >= 1) return kvBlocks;
+      return fail('DMAS_ENGINE_FILE', `${configFile.path}: ${model} does not fit: no memory is left for the KV cache`, {
+        fix: 'Check npu_mem.mem_size (GB of one GPU) and mem_util, or give kv_cache.num_gpu_blocks in meta.json.',
+      });
+    },
+    'DMAS_ENGINE_FILE',
+  );
+  const sizes = fieldsAt(resolved, 'compilation_config')?.cudagraph_capture_sizes;
+  const captured = Array.isArray(sizes) ? sizes.filter((size): size is number => typeof size === 'number').sort((a, b) => a - b) : [];
   return {
     model: found.name,
     shape,
-    args: {
-      maxNumSeqs,
-      maxNumBatchedTokens,
-      blockSize,
-      kvBlocks,
-      prefixCaching: cache.enable_prefix_caching !== false && kwargs.enable_prefix_caching !== false,
-      tensorParallelSize,
-      dataParallelSize,
-      // Ranks of a model with experts step together whether they hold whole experts or slices.
-      expertParallel: shape.experts > 0 && dataParallelSize > 1,
-      asyncScheduling: scheduler.async_scheduling !== false,
-    },
+    args,
     kvLogged,
-    captureSizes: given.length > 0 ? given : defaultCaptureSizes(maxNumSeqs),
+    captureSizes: captured.length > 0 ? captured : defaultCaptureSizes(args.maxNumSeqs),
     link: { bandwidthGbPerS: numberAt(config, configFile, 'link_bw'), latencyNs: numberAt(config, configFile, 'link_latency') },
     wholeExperts: kwargs.enable_expert_parallel === true,
   };
@@ -126,27 +107,6 @@ function defaultCaptureSizes(maxNumSeqs: number): number[] {
   return sizes.filter((size) => size <= most);
 }
 
-type Fields = { readonly [name: string]: unknown };
-
-function parse({ path, text }: TableFile): Fields {
-  try {
-    const value = JSON.parse(text) as unknown;
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
-  } catch (error) {
-    return fail('DMAS_ENGINE_FILE', `${path}: not JSON: ${(error as Error).message}`, { fix: 'The file must hold one JSON object.' });
-  }
-  return fail('DMAS_ENGINE_FILE', `${path}: not a JSON object`, { fix: 'The file must hold one JSON object.' });
-}
-
-function optional(of: Fields, name: string): Fields | undefined {
-  const value = of[name];
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : undefined;
-}
-
-function recordAt(of: Fields, { path }: TableFile, name: string): Fields {
-  return optional(of, name) ?? fail('DMAS_ENGINE_FILE', `${path}: no ${name}`, { fix: `${name} must be an object.` });
-}
-
 function numberAt(of: Fields, { path }: TableFile, name: string): number {
   const value = of[name];
   if (typeof value === 'number' && value >= 0) return value;
@@ -157,6 +117,6 @@ function numberAt(of: Fields, { path }: TableFile, name: string): number {
 function instanceOf(config: Fields, file: TableFile): Fields {
   const nodes = Array.isArray(config.nodes) ? (config.nodes as Fields[]) : [];
   const instances = nodes.flatMap((node) => (Array.isArray(node?.instances) ? (node.instances as Fields[]) : []));
-  const memory = instances.map((instance) => optional(instance, 'npu_mem')).find((each) => each !== undefined);
+  const memory = instances.map((instance) => fieldsAt(instance, 'npu_mem')).find((each) => each !== undefined);
   return memory ?? fail('DMAS_ENGINE_FILE', `${file.path}: no nodes[].instances[].npu_mem`, { fix: 'Say mem_size in GB and mem_util.' });
 }

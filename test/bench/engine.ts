@@ -6,7 +6,8 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { readOperatorFiles, readRunFolderFacts, renderComparison } from '../../cli/commands/llm.ts';
+import { readOperatorFiles, readRunFolderFacts } from '../../cli/commands/llm/run-files.ts';
+import { renderComparison } from '../../cli/commands/llm.ts';
 import { DmasError } from '../../compiler/contracts/index.ts';
 import { type Comparison, compareReplay, replayLog, usualCachedShare } from '../../profiler/engine/compare.ts';
 import { type LogRequest, readRequestLog } from '../../profiler/engine/request-log.ts';

@@ -3,54 +3,19 @@ import { llmBackends } from '../../cli/registry.ts';
 import {
   CallError,
   type CallErrorCode,
-  type Json,
   type LlmTraits,
   type ModelFault,
   modelFaultOf,
   modelFaults,
   type PlannedModel,
 } from '../../compiler/contracts/index.ts';
-import type { ChatMessage, ChatModel, ChatRequest, LlmBackendDescriptor, SendGate } from '../../runtime/llm/backend.ts';
+import type { ChatModel, LlmBackendDescriptor, SendGate } from '../../runtime/llm/backend.ts';
 import { createModelServer, type ModelServer } from '../../runtime/llm/server/model-server.ts';
 import { type Behaviour, type BrokenEndpoint, brokenEndpoint, urlOf } from '../runtime/llm/endpoints.ts';
+import { ask, codeOf, errorOf, llmAnswers, scriptedReplies, signal, tools } from './llm-suite.ts';
 
 const backends: readonly LlmBackendDescriptor[] = llmBackends;
 
-const scriptedReplies: Json = [
-  { when: { user: 'script: weather' }, text: 'It rains in {{user.city}}.' },
-  { when: { user: 'script: call', turn: 1 }, toolCalls: [{ name: 'forecast', arguments: { city: '{{user.city}}', days: 2 } }] },
-  { when: { user: 'script: missing' }, toolCalls: [{ name: 'teleport' }] },
-];
-const signal = () => new AbortController().signal;
-const user = (content: string): ChatMessage => ({ role: 'user', content });
-const ask = (content: string, more: Partial<ChatRequest> = {}): ChatRequest => ({ messages: [user(content)], tools: [], ...more });
-const tools: ChatRequest['tools'] = [
-  {
-    name: 'forecast',
-    description: 'Weather forecast for a city',
-    parameters: {
-      type: 'object',
-      properties: { city: { type: 'string' }, days: { type: 'integer', minimum: 1, default: 3 } },
-      required: ['city', 'days'],
-    },
-  },
-  {
-    name: 'search-guides',
-    description: 'Searches guides',
-    parameters: { type: 'object', properties: { query: { type: 'string' } }, required: ['query'] },
-  },
-];
-const trip = user('{"city":"Oslo","query":"boats"}');
-
-async function errorOf(call: Promise<unknown>): Promise<CallError> {
-  const error: unknown = await call.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(CallError);
-  return error as CallError;
-}
-const codeOf = async (call: Promise<unknown>) => (await errorOf(call)).code;
 const kindOf = (error: CallError) => modelFaultOf(error.value.details)?.kind;
 
 async function withEndpoint<T>(behaviour: Parameters<typeof brokenEndpoint>[0], use: (endpoint: BrokenEndpoint) => Promise<T>): Promise<T> {
@@ -124,101 +89,12 @@ describe.each(backends.map((backend) => [backend.id, backend] as const))('LLM ba
     expect(() => backend.options.parse({})).not.toThrow();
   });
 
-  it('says the same twice, streamed or not', async () => {
-    const request = ask('Tell me about the harbour.');
-    const first = await chatModel.chat(request, signal());
-    const again = await chatModel.chat(request, signal());
-    const pieces: string[] = [];
-    const streamed = await chatModel.chat(request, signal(), (text) => pieces.push(text));
-    expect(first.text).not.toBe('');
-    expect(again.text).toBe(first.text);
-    expect(streamed.text).toBe(first.text);
-    expect(pieces.join('')).toBe(first.text);
-    expect(pieces.length).toBeGreaterThan(1);
-    expect(streamed.finish).toBe('stop');
-    expect(streamed.usage.tokensOut).toBe(first.usage.tokensOut);
-    expect(streamed.firstChunkMs).toBeGreaterThan(0);
-    expect((await chatModel.chat(ask('Tell me about the castle.'), signal())).text).not.toBe(first.text);
-  });
-
-  it('calls all tools at once, then answers from their results', async () => {
-    const request: ChatRequest = { messages: [{ role: 'system', content: 'You plan trips.' }, trip], tools };
-    const whole = await chatModel.chat(request, signal());
-    const streamed = await chatModel.chat(request, signal(), () => {});
-    expect(whole.finish).toBe('tool_calls');
-    expect(whole.toolCalls.map(({ name, arguments: args }) => [name, JSON.parse(args)])).toEqual([
-      ['forecast', { city: 'Oslo', days: 3 }],
-      ['search-guides', { query: 'boats' }],
-    ]);
-    expect(streamed.toolCalls).toEqual(whole.toolCalls);
-    expect(new Set(whole.toolCalls.map((call) => call.id)).size).toBe(2);
-
-    const results: ChatMessage[] = whole.toolCalls.map((call, index) => ({
-      role: 'tool',
-      content: index === 0 ? '{"city":"Oslo","celsius":17}' : 'The Viking hall is open.',
-      toolCallId: call.id,
-    }));
-    const messages: ChatMessage[] = [...request.messages, { role: 'assistant', content: '', toolCalls: whole.toolCalls }, ...results];
-    const answer = await chatModel.chat({ messages, tools }, signal());
-    expect(answer.finish).toBe('stop');
-    expect(answer.text).toContain('celsius 17');
-    expect(answer.text).toContain('Viking hall');
-  });
-
-  it('answers in the form asked for', async () => {
-    const responseSchema = {
-      type: 'object',
-      properties: { city: { type: 'string' }, rating: { type: 'integer', minimum: 1, maximum: 5 } },
-      required: ['city', 'rating'],
-      additionalProperties: false,
-    };
-    const reply = await chatModel.chat({ messages: [trip], tools: [], responseSchema }, signal());
-    const value = JSON.parse(reply.text);
-    expect(value.city).toBe('Oslo');
-    expect([1, 2, 3, 4, 5]).toContain(value.rating);
-    expect(Object.keys(value)).toHaveLength(2);
-  });
-
-  it('follows a script', async () => {
-    expect((await chatModel.chat(ask('{"note":"script: weather","city":"Bergen"}'), signal())).text).toBe('It rains in Bergen.');
-    const call = await chatModel.chat(ask('{"note":"script: call","city":"Bergen"}', { tools }), signal());
-    expect(call.toolCalls.map((one) => [one.name, one.arguments])).toEqual([['forecast', '{"city":"Bergen","days":2}']]);
-  });
+  it.each(llmAnswers.map((answer) => [answer.name, answer] as const))('%s', (_name, { check }) =>
+    check(chatModel, { cachedAtFirstMax: 0, cachedLostMax: 15 }),
+  );
 
   it('fails with a message when the script calls a tool nobody offers', async () => {
     await expect(chatModel.chat(ask('script: missing', { tools }), signal())).rejects.toThrow(/teleport.*forecast, search-guides/);
-  });
-
-  it('counts tokens: more text is more, a known prefix is cached', async () => {
-    const long = `Only here: ${'many words '.repeat(50)}${backend.id}`;
-    const first = await chatModel.chat(ask(long), signal());
-    expect(first.usage.tokensIn).toBeGreaterThan(long.length / 5);
-    expect(first.usage.tokensCached).toBe(0);
-    const next = await chatModel.chat(
-      { messages: [user(long), { role: 'assistant', content: first.text }, user('And now?')], tools: [] },
-      signal(),
-    );
-    // Engines cache whole blocks, 16 tokens as a rule, and may find the reply again.
-    expect(next.usage.tokensCached).toBeGreaterThan(first.usage.tokensIn - 16);
-    expect(next.usage.tokensIn).toBeGreaterThan(next.usage.tokensCached);
-    expect(first.queueMs).toBeGreaterThanOrEqual(0);
-  });
-
-  it('stops at the token limit', async () => {
-    const reply = await chatModel.chat(ask('Tell me more.', { maxTokens: 5 }), signal());
-    expect(reply.finish).toBe('length');
-    expect(reply.usage.tokensOut).toBe(5);
-  });
-
-  it('ends when cancelled and at the deadline, streamed or not', async () => {
-    for (const emit of [undefined, () => {}]) {
-      const controller = new AbortController();
-      const running = chatModel.chat(ask('Tell me a long story.'), controller.signal, emit);
-      setTimeout(() => controller.abort(), 15);
-      expect(await codeOf(running)).toBe('cancelled');
-      expect(await codeOf(chatModel.chat(ask('Tell me a long story.'), AbortSignal.timeout(15), emit))).toBe('deadline');
-    }
-    expect(await codeOf(chatModel.chat(ask('x'), AbortSignal.abort()))).toBe('cancelled');
   });
 
   it('tells refusals and unreachable endpoints apart', async () => {
@@ -358,16 +234,6 @@ describe.each(backends.map((backend) => [backend.id, backend] as const))('LLM ba
     await withEndpoint('silent', async ({ url, requests }) => {
       await expect((await connect(url)).chat(ask('x'), signal(), undefined, shut)).rejects.toThrow('no limiter');
       expect(requests()).toBe(0);
-    });
-  });
-
-  it('serves fifty callers at once, each with its own answer', async () => {
-    const requests = Array.from({ length: 50 }, (_, index) => ask(`Question number ${index}`));
-    const replies = await Promise.all(
-      requests.map((request, index) => chatModel.chat(request, signal(), index % 2 === 0 ? () => {} : undefined)),
-    );
-    replies.forEach((reply, index) => {
-      expect(reply.text).toContain(`Question number ${index}`);
     });
   });
 });

@@ -1,12 +1,20 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { createRandom, exitCodes, fail } from '../../../compiler/contracts/index.ts';
+import {
+  blocksSeen,
+  completeArgs,
+  type GivenArgs,
+  readEngineMeta,
+  readEngineWords,
+  readFields,
+} from '../../../profiler/engine/engine-args.ts';
 import { fitFromLog } from '../../../profiler/engine/fit-log.ts';
 import { fitProbe } from '../../../profiler/engine/fit-probe.ts';
-import { readTimedRequests } from '../../../profiler/engine/fit-read.ts';
 import { fitFromTimings } from '../../../profiler/engine/fit-timings.ts';
 import { readOperatorTables } from '../../../profiler/engine/operator-timings.ts';
 import { probeEndpoint } from '../../../profiler/engine/probe.ts';
+import { readRequestLog } from '../../../profiler/engine/request-log.ts';
 import { findGpu, gpus } from '../../../runtime/llm/engine/gpus.ts';
 import type { HardwareProfile } from '../../../runtime/llm/engine/hardware-profile.ts';
 import { memoryUse } from '../../../runtime/llm/engine/memory.ts';
@@ -14,7 +22,7 @@ import { findModelShape, type ModelShape, modelShapes } from '../../../runtime/l
 import { listenForInterrupt } from '../../interrupt.ts';
 import { renderFit } from '../../render/llm-fit.ts';
 import { writeWhole } from '../../run-folder.ts';
-import { engineArgsOf } from './engine-args.ts';
+import { readTable } from './run-files.ts';
 
 export interface FitOptions {
   readonly out?: string;
@@ -149,8 +157,11 @@ function kvTokensOf(shape: ModelShape, gpu: string | undefined, tensorParallelSi
 }
 
 async function fromLog(file: string, options: FitOptions): Promise<FittedProfile> {
-  const requests = readTimedRequests(file, await readFile(file, 'utf8'));
-  const args = await engineArgsOf(options.engineArgs ?? [], requests);
+  const requests = readRequestLog(await readTable(file)).sort((a, b) => a.queuedMs - b.queuedMs);
+  if (requests.length < 2)
+    fail('DMAS_ENGINE_FILE', `${file} holds one request, and a fit needs at least two`, { fix: 'Give a longer log.' });
+  const given = await Promise.all((options.engineArgs ?? []).map(givenArgs));
+  const args = completeArgs(Object.assign({}, ...given) as GivenArgs, ({ blockSize }) => blocksSeen(requests, blockSize), 'DMAS_CLI_USAGE');
   const fit = fitFromLog(requests, args);
   return {
     from: 'request log',
@@ -163,6 +174,13 @@ async function fromLog(file: string, options: FitOptions): Promise<FittedProfile
       fit: { medianErrorShare: fit.medianErrorShare, p90ErrorShare: fit.p90ErrorShare, undetermined: fit.undetermined },
     },
   };
+}
+
+/** Of words, or of the file of a run. */
+async function givenArgs(text: string): Promise<GivenArgs> {
+  if (!text.endsWith('.json')) return readEngineWords(text);
+  const file = await readTable(text);
+  return readEngineMeta(file, readFields(file));
 }
 
 async function fromEndpoint(url: string, options: FitOptions): Promise<FittedProfile> {

@@ -6,7 +6,7 @@ export interface BlockPool {
   readonly size: number;
   /** Blocks nobody uses: empty ones, and those that hold something which may be given up. */
   readonly free: number;
-  /** The caller has made sure that there are as many. */
+  /** The caller has made sure that there are as many. @throws Error where it has not */
   take(count: number): void;
   /** Gives nameless blocks back; the last ones are given up first. With `keep`, they may be asked for again with `reclaim`. */
   release(count: number, keep: boolean): FreedRun | undefined;
@@ -80,6 +80,7 @@ export function createBlockPool(size: number, lifetimeMs = Number.POSITIVE_INFIN
       return free;
     },
     take: (count) => {
+      if (count > free) throw new Error(`internal error: ${count} KV blocks taken where ${free} are free`);
       let left = count;
       while (left > 0) {
         const node = list.next;

@@ -1,6 +1,7 @@
-import { createScheduler, createStep, type Scheduler, type Step, tokensOf } from './scheduler.ts';
+import { createScheduler, type Scheduler } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
 import { endOfStep, type Span, stepsOverBy, stepsUntil } from './span.ts';
+import { createStep, type Step, tokensOf } from './step.ts';
 import type { EngineArgs, StepBatch, StepTime } from './step-time.ts';
 
 /** One rank, and what it works on. */

@@ -89,6 +89,23 @@ describe('operator timings', () => {
     );
   });
 
+  it('look up what decodes add at the largest chunk, not at all tokens of the prompt', () => {
+    // As a kernel does that launches blocks of the largest chunk for every sequence: 0.05 µs a decode and token of the chunk more.
+    const rows = attention().map((row, index) => {
+      if (index === 0) return row;
+      const [pc = 0, kp = 0, n = 0, kd = 0, us = 0] = row.split(',').map(Number);
+      return [pc, kp, n, kd, us + 0.05 * pc * n].join(',');
+    });
+    const launched = operatorStepTime({ tables: readOperatorTables(1, { ...files, attention: file('attention', rows) }), ...common });
+    // Two chunks of 64 that begin their prompts, beside two sequences that decode.
+    const two = { prefillChunks: 2, prefillTokens: 128, prefillPairs: 2 * 64 * 32, prefillChunkMax: 64 };
+    const beside = batch({ ...two, decodes: 2, decodeContextTokens: 200, decodeContextMax: 100 });
+    expect(((launched.stepMs(beside) - stepMs(beside)) * 1000) / 10).toBeCloseTo(0.05 * 64 * 2, 6);
+    const one = { prefillChunks: 1, prefillTokens: 128, prefillPairs: 128 * 64, prefillChunkMax: 128 };
+    const besideOne = batch({ ...one, decodes: 2, decodeContextTokens: 200, decodeContextMax: 100 });
+    expect(((launched.stepMs(besideOne) - stepMs(besideOne)) * 1000) / 10).toBeCloseTo(0.05 * 128 * 2, 6);
+  });
+
   it('sum over tensor-parallel ranks by the link, and bring the logits together', () => {
     const tp2 = operatorStepTime({ tables: readOperatorTables(2, files), ...common });
     const one = batch({ prefillChunks: 1, prefillTokens: 256, prefillPairs: 256 * 128, prefillChunkMax: 256, samples: 1 });

@@ -1,10 +1,13 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { DmasError } from '../../../compiler/contracts/index.ts';
 import { compareReplay, replayLog } from '../../../profiler/engine/compare.ts';
 import { readRequestLog } from '../../../profiler/engine/request-log.ts';
 import { readRunFacts } from '../../../profiler/engine/run-setup.ts';
 import type { EngineArgs } from '../../../runtime/llm/engine/step-time.ts';
 import { linearStepTime } from '../../../runtime/llm/engine/step-times.ts';
 import { parseRivalSummary } from '../../bench/lib/rival-summary.ts';
+import { knownArgs, linesOf, logOf } from './logs.ts';
 
 const line = (over: object) =>
   JSON.stringify({
@@ -19,6 +22,16 @@ const line = (over: object) =>
     ...over,
   });
 const read = (...lines: string[]) => readRequestLog({ path: 'r.jsonl', text: lines.join('\n') });
+
+const problemsOf = (text: string) => {
+  try {
+    read(text);
+  } catch (error) {
+    if (error instanceof DmasError) return error.problems;
+    throw error;
+  }
+  return [];
+};
 
 const args: EngineArgs = {
   maxNumSeqs: 4,
@@ -42,12 +55,52 @@ describe('request log', () => {
     expect(read(line({ arrival_time: undefined }))[0]).toMatchObject({ arrivalMs: 0, queuedMs: 0, firstTokenMs: 1000, lastTokenMs: 2000 });
   });
 
-  it('names the line that is wrong', () => {
-    expect(() => read(line({}), '{')).toThrow(/r.jsonl:2: not JSON/);
-    expect(() => read(line({ queued_ts: null }))).toThrow(/r.jsonl:1: queued_ts is null/);
-    expect(() => read(line({ first_token_ts: 4 }))).toThrow(/times out of order/);
-    expect(() => read(line({ output_toks: 0 }))).toThrow(/whole numbers of at least 1/);
+  it('is read in milliseconds from the first request on', () => {
+    const engine = { fixedMs: 5, perPromptTokenMs: 0.05, perSequenceMs: 0.1, perContextTokenMs: 0.0001 };
+    const log = logOf(engine, knownArgs, { requests: 10, perSecond: 5, tokensIn: [5, 50], tokensOut: [2, 20], seed: 1 });
+    const found = read(linesOf(log));
+    expect(found).toHaveLength(10);
+    found.forEach((request, index) => {
+      expect(request.firstTokenMs).toBeCloseTo((log[index]?.firstTokenMs ?? 0) - (log[0]?.queuedMs ?? 0), 3);
+      expect(request.tokensOut).toBe(log[index]?.tokensOut);
+    });
+  });
+
+  it.each([
+    ['no JSON', '{"input_toks": 4', 'the line is no JSON'],
+    ['no object', '[1, 2]', 'no JSON object'],
+    ['nothing', 'null', 'no JSON object'],
+    ['a column that is missing', line({ queued_ts: null }), 'queued_ts is missing'],
+    ['a column that is no number', line({ last_token_ts: 'late' }), 'last_token_ts is no number: "late"'],
+    ['no tokens', line({ output_toks: 0 }), 'output_toks is 0, not a whole number of at least 1'],
+    ['times out of order', line({ first_token_ts: 4 }), 'first_token_ts is before scheduled_ts'],
+    ['an arrival that is no time', line({ arrival_time: 'noon' }), 'arrival_time is no number'],
+    ['more cached than there was', line({ cached_toks: 11 }), 'cached_toks is 11'],
+  ])('names line and fix of %s', (_, wrong, said) => {
+    const problems = problemsOf(`${line({})}\n${wrong}\n`);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]?.message).toContain(said);
+    expect(problems[0]?.at).toEqual({ file: 'r.jsonl', line: 2 });
+    expect(problems[0]?.fix).toBeTruthy();
+  });
+
+  it('tells three wrong lines at once, and a log of none', () => {
+    expect(problemsOf(Array.from({ length: 9 }, () => '{}').join('\n')).map(({ at }) => at?.line)).toEqual([1, 2, 3]);
     expect(() => read('')).toThrow(/no requests/);
+  });
+
+  it('throws nothing but its own error, whatever the file holds', () => {
+    const anything = fc.oneof(
+      fc.string(),
+      fc.json(),
+      fc.array(fc.json()).map((lines) => lines.join('\n')),
+    );
+    fc.assert(
+      fc.property(anything, (text) => {
+        expect(problemsOf(text).length).toBeGreaterThan(0);
+      }),
+      { seed: 1 },
+    );
   });
 
   it('comes back without error when replayed on the engine that made it', () => {
