@@ -34,7 +34,7 @@ describe.skipIf(!hasLlama)('answers of llama.cpp itself', () => {
 
 describe('answers from a tape', () => {
   const stage = createStage();
-  const caching = { cachedAtFirstMax: 0, cachedLostMax: 15, piecesMin: 1 };
+  const caching = { cachedAtFirstMax: 0, cachedLostMax: 15 };
   let chatModel: ChatModel;
   beforeAll(async () => {
     // Slow steps, so that the pieces of a stream are told apart on a busy machine too.
