@@ -9,7 +9,7 @@ import { simulated } from '../../runtime/llm/simulated.ts';
 import { urlOf } from '../runtime/llm/endpoints.ts';
 import { hasLlama } from '../runtime/llm/llama-cpp/support.ts';
 import { createStage } from '../runtime/replay/support.ts';
-import { ask, askedTwice, cancelled, llmAnswers, scriptedReplies, signal } from './llm-suite.ts';
+import { ask, askedOnce, askedTwice, cancelled, llmAnswers, saysTheSame, scriptedReplies, signal } from './llm-suite.ts';
 
 /** What the units of a deployment have of it. */
 async function connect(backend: LlmBackendDescriptor, url: string): Promise<ChatModel> {
@@ -39,11 +39,26 @@ describe('answers from a tape', () => {
   beforeAll(async () => {
     // Slow steps, so that the pieces of a stream are told apart on a busy machine too.
     const model = createModelServer('model-main', { models: ['main'], replies: scriptedReplies, stepFixedMs: 6 });
-    const recorder = await stage.recorder(`${await urlOf(model.server)}/v1`, await stage.folder());
-    const recorded = await connect(simulated, recorder.url);
-    // Of several recordings of a question the first is played, and only one that was streamed knows when its pieces came.
-    await recorded.chat(ask(askedTwice), signal(), () => {});
-    for (const { check } of llmAnswers) await check(recorded, caching);
+    const upstream = `${await urlOf(model.server)}/v1`;
+    // Of several recordings of one moment the tape plays the one with the smallest id, and only one that was streamed knows when its
+    // pieces came: so this question is recorded once, streamed, and anew where a busy machine let it come in one piece.
+    const record = async () => {
+      const begun = await stage.recorder(upstream, await stage.folder());
+      const asked = await connect(simulated, begun.url);
+      let pieces = 0;
+      await asked.chat(ask(askedTwice), signal(), () => {
+        pieces++;
+      });
+      return { begun, asked, pieces };
+    };
+    let recording = await record();
+    for (let tries = 1; recording.pieces < 2 && tries < 10; tries++) {
+      await recording.begun.close();
+      recording = await record();
+    }
+    const { begun: recorder, asked: recorded } = recording;
+    for (const { name, check } of llmAnswers) if (name !== saysTheSame) await check(recorded, caching);
+    await recorded.chat(ask(askedOnce), signal());
     // What was cancelled is on no tape.
     await recorded.chat(ask(cancelled), signal());
     await recorder.close();

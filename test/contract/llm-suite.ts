@@ -38,6 +38,8 @@ export async function errorOf(call: Promise<unknown>): Promise<CallError> {
 }
 export const codeOf = async (call: Promise<unknown>) => (await errorOf(call)).code;
 export const askedTwice = 'Tell me about the harbour.';
+export const askedOnce = 'Tell me about the castle.';
+export const saysTheSame = 'says the same twice, streamed or not';
 /** The reply to it takes far longer than what it is given. */
 export const cancelled = 'Tell me a long story.';
 
@@ -58,7 +60,7 @@ export interface LlmAnswer {
 
 export const llmAnswers: readonly LlmAnswer[] = [
   {
-    name: 'says the same twice, streamed or not',
+    name: saysTheSame,
     check: async (chatModel) => {
       const request = ask(askedTwice);
       const first = await chatModel.chat(request, signal());
@@ -78,7 +80,7 @@ export const llmAnswers: readonly LlmAnswer[] = [
       expect(streamed.finish).toBe('stop');
       expect(streamed.usage.tokensOut).toBe(first.usage.tokensOut);
       expect(streamed.firstChunkMs).toBeGreaterThan(0);
-      expect((await chatModel.chat(ask('Tell me about the castle.'), signal())).text).not.toBe(first.text);
+      expect((await chatModel.chat(ask(askedOnce), signal())).text).not.toBe(first.text);
     },
   },
   {
