@@ -17,6 +17,11 @@ export interface ProcessBinding {
   /** Per logical address in the unit's `listens`, and `ingress` / `service://id` for those. */
   readonly listen: { readonly [address: LogicalAddress]: BindAddress };
   readonly peers: Peers;
+  /**
+   * Where a deployment stands without a supervisor that tells peers: host names behind which all replicas of an address
+   * are found, looked up again and again. What is found takes the place of what `peers` says of that address.
+   */
+  readonly names?: { readonly [address: LogicalAddress]: PeerName };
   /** OTLP/HTTP base URLs (`/v1/traces` is appended): the collector of dmas-opt first, then the user's. */
   readonly otlpEndpoints: readonly string[];
   /** Share of requests traced, decided at the ingress, 0 to 1. Changed live by `PUT /sampling`. */
@@ -34,6 +39,14 @@ export interface ProcessBinding {
 }
 
 export type BindAddress = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/** A name that is looked up for one address per ready replica, as of a headless service. */
+export interface PeerName {
+  readonly host: string;
+  readonly port: number;
+  /** Path of what somebody else built; its replicas are `foreign`. */
+  readonly foreignPath?: string;
+}
 
 /** Where the replicas of each logical address can be reached, in replica order. */
 export interface Peers {

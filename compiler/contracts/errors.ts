@@ -237,6 +237,11 @@ export const errorCatalogue = {
     help: 'See the log of the unit named.',
     exitCode: environmentNotReady,
   },
+  DMAS_EXPORT: {
+    title: 'A layout cannot be written in this format.',
+    help: 'The message names what the format has no words for. Choose another format or another layout.',
+    exitCode: invalidInput,
+  },
   DMAS_JOB_FAILED: {
     title: 'A job on the target failed.',
     help: 'See the last lines of its log in the message.',

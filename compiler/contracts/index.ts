@@ -1,3 +1,4 @@
+export * from './access.ts';
 export * from './arena.ts';
 export * from './binding.ts';
 export * from './call-errors.ts';

@@ -82,6 +82,11 @@ export interface ProcessUsage {
   readonly cpuSeconds: number;
   readonly peakMemoryMb: number;
   readonly restarts: number;
+  /** Time it wanted to run and its CPU limit did not let it; absent where nobody counts. */
+  readonly throttledSeconds?: number;
+  /** Everything it received and sent over its network; absent where nobody counts. */
+  readonly receivedBytes?: number;
+  readonly sentBytes?: number;
 }
 
 /** Closed list: why a block could not measure. Each has a remedy in `reports`. */

@@ -1,3 +1,4 @@
+import type { OutsideHost } from './access.ts';
 import type { Resources } from './configuration.ts';
 import type { Json } from './json.ts';
 import type { Literal } from './workflow.ts';
@@ -39,6 +40,8 @@ export interface PlannedUnit {
   readonly state: PlannedState;
   /** Names of environment variables its agents may read; nothing else of the user's environment is passed. */
   readonly secrets: readonly string[];
+  /** Places outside that its tools and agents declare they call, beside models and external components. */
+  readonly hosts?: readonly OutsideHost[];
   /** Whether this unit also takes the application's requests. */
   readonly ingress: boolean;
   /** Present for a unit somebody else built: it holds one component and is started as this says, without a bundle. */
@@ -162,7 +165,7 @@ export interface PlannedState {
 /** What a plan needs beside units. `kind` selects the generated entry. */
 export interface PlannedService {
   readonly id: string;
-  readonly kind: 'model' | 'router' | 'limiter' | 'state' | 'gateway' | 'tape';
+  readonly kind: 'model' | 'router' | 'limiter' | 'state' | 'gateway' | 'tape' | 'egress';
   readonly replicas: number;
   readonly resources: Resources;
   readonly options: { readonly [option: string]: Json };

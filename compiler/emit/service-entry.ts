@@ -37,6 +37,8 @@ function callOf(service: PlannedService, plan: Plan, imports: Imports): string {
       return `${imports.of('dmas-opt/runtime/llm/router/service', 'startRouterService')}(${planned})`;
     case 'limiter':
       return `${imports.of('dmas-opt/runtime/llm/limiter/service', 'startLimiterService')}(${planned})`;
+    case 'egress':
+      return `${imports.of('dmas-opt/runtime/egress/service', 'startEgressService')}(${planned})`;
     case 'gateway':
       return `${imports.of('dmas-opt/runtime/agent/gateway', 'startGateway')}(${planned}, ${printLiteral(plan.ingress)})`;
   }

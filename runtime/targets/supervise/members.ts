@@ -1,15 +1,6 @@
 import { createHash } from 'node:crypto';
-import {
-  type Bundle,
-  canonicalJson,
-  fail,
-  type LogicalAddress,
-  type Plan,
-  type PlannedListener,
-  type PlannedService,
-  type PlannedUnit,
-  type Resources,
-} from '../../../compiler/contracts/index.ts';
+import { type Bundle, canonicalJson, fail, type LogicalAddress, type Plan, type Resources } from '../../../compiler/contracts/index.ts';
+import { listenersOf, type MemberListener, type PlannedMember, plannedMembers, serviceAddress } from '../../../compiler/plan/members.ts';
 import type { MemberProgram } from './program.ts';
 
 /** One replica of one unit or service: what is started, restarted and kept or replaced as one. */
@@ -33,14 +24,6 @@ export interface Member {
   readonly fingerprint: string;
 }
 
-interface MemberListener {
-  readonly address: LogicalAddress;
-  readonly transport: 'tcp' | 'unix';
-}
-
-/** Under this address a unit that takes the application's requests listens for them. */
-export const ingressAddress: LogicalAddress = 'ingress';
-const serviceAddress = (id: string): LogicalAddress => `service://${id}`;
 export const memberKey = (id: string, replica: number): string => `${id}/${replica}`;
 /** For people, in messages. */
 export const memberName = (member: Pick<Member, 'kind' | 'id' | 'replica'>): string =>
@@ -56,30 +39,23 @@ export const fileName = (id: string): string => id.replace(/[^\w.+~-]/g, '_');
 export function membersOf(plan: Plan, bundles: readonly Bundle[]): Member[] {
   const bundleOf = (id: string) =>
     bundles.find((bundle) => bundle.id === id) ?? fail('DMAS_DEPLOY_FAILED', `There is no bundle for ${id}, which the plan needs.`);
-  const services = plan.services.flatMap((service) => serviceMembers(service, plan, service.program ? null : bundleOf(service.id)));
-  return [...services, ...plan.units.flatMap((unit) => unitMembers(unit, plan, unit.program ? null : bundleOf(unit.id)))];
+  return plannedMembers(plan).flatMap((member) => copiesOf(member, plan, member.program === null ? bundleOf(member.id) : null));
 }
 
-function unitMembers(unit: PlannedUnit, plan: Plan, bundle: Bundle | null): Member[] {
-  const { replicas, ...rest } = unit;
-  const listens = listenersOf(unit);
-  if (unit.ingress) listens.push({ address: ingressAddress, transport: 'tcp' });
-  return copies(replicas, {
-    id: unit.id,
-    kind: 'unit',
-    listens,
-    publicAddress: unit.ingress && !plan.ingress.gateway ? ingressAddress : null,
-    metricsAddress: null,
-    resources: unit.resources,
-    secrets: unit.secrets,
-    bundle,
-    program: programOf(unit, plan),
-    fingerprint: fingerprint(bundle, bundle === null ? { ...rest, around: listenersAround(unit, plan) } : rest),
-  });
+function copiesOf(member: PlannedMember, plan: Plan, bundle: Bundle | null): Member[] {
+  const { id, kind, listens, publicAddress, metricsAddress, resources, secrets, planned } = member;
+  const { replicas, ...rest } = planned;
+  const around = kind === 'unit' && bundle === null ? { around: listenersAround(member, plan) } : {};
+  const program = programOf(member, plan);
+  return Array.from({ length: replicas }, (_, replica) => ({
+    ...{ id, replica, kind, listens, publicAddress, metricsAddress, resources, secrets, bundle, program },
+    fingerprint: fingerprint(bundle, { ...rest, ...around }),
+  }));
 }
 
-function programOf({ program, agents, toolServers, models }: PlannedUnit, plan: Plan): MemberProgram | null {
-  if (program === undefined) return null;
+function programOf({ kind, program, component, models }: PlannedMember, plan: Plan): MemberProgram | null {
+  if (program === null) return null;
+  if (kind === 'service') return { planned: program, component, models, reaches: {} };
   const units = plan.units.flatMap((unit) =>
     listenersOf(unit).map(({ address }, listener) => {
       const fixedPort = unit.program?.fixedPort;
@@ -87,45 +63,16 @@ function programOf({ program, agents, toolServers, models }: PlannedUnit, plan: 
     }),
   );
   const services = plan.services.map(({ id }) => [serviceAddress(id), { id, listener: 0 }] as const);
-  const reaches = Object.fromEntries([...units, ...services]);
-  return { planned: program, component: [...agents, ...toolServers][0] ?? '', models, reaches };
+  return { planned: program, component, models, reaches: Object.fromEntries([...units, ...services]) };
 }
 
 /** What its neighbours listen on: it learns their addresses when it starts and never again, so it goes when they change. */
-function listenersAround({ program }: PlannedUnit, plan: Plan): readonly (readonly string[])[] {
+function listenersAround({ program }: PlannedMember, plan: Plan): readonly (readonly string[])[] {
   const reached = new Set(Object.values(program?.neighbours ?? {}).map(({ address }) => address));
   return plan.units
     .map((unit) => unit.listens.map(({ address }) => address))
     .filter((addresses) => addresses.some((address) => reached.has(address)));
 }
-
-function serviceMembers(service: PlannedService, plan: Plan, bundle: Bundle | null): Member[] {
-  const { replicas, ...rest } = service;
-  const address = serviceAddress(service.id);
-  return copies(replicas, {
-    id: service.id,
-    kind: 'service',
-    listens: [{ address, transport: 'tcp' }],
-    publicAddress: plan.ingress.gateway === address ? address : null,
-    metricsAddress: service.kind === 'model' ? address : null,
-    resources: service.resources,
-    secrets: service.secrets ?? [],
-    bundle,
-    program: service.program ? { planned: service.program, component: service.id, models: {}, reaches: {} } : null,
-    fingerprint: fingerprint(bundle, rest),
-  });
-}
-
-const listenersOf = (unit: PlannedUnit): MemberListener[] =>
-  unit.listens
-    // Components of one process meet in memory: nothing to bind.
-    .filter((listener) => listener.protocol !== 'inproc')
-    .map((listener) => ({ address: listener.address, transport: transportOf(listener) }));
-
-const copies = (replicas: number, member: Omit<Member, 'replica'>): Member[] =>
-  Array.from({ length: replicas }, (_, replica) => ({ ...member, replica }));
-
-const transportOf = (listener: PlannedListener): 'tcp' | 'unix' => (listener.options.transport === 'unix' ? 'unix' : 'tcp');
 
 const fingerprint = (bundle: Bundle | null, planned: object): string =>
   createHash('sha256')

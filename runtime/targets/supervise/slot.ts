@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BindAddress, httpUrl, type Peers, type ReplicaAddress } from '../../../compiler/contracts/index.ts';
+import { ingressAddress } from '../../../compiler/plan/members.ts';
 import { tellControl, waitReady } from './control.ts';
 import { exitText, type ReplicaUsage, type RunningReplica } from './host.ts';
 import type { ReplicaLog } from './log.ts';
-import { ingressAddress, type Member } from './members.ts';
+import type { Member } from './members.ts';
 import { restartPolicy } from './restart-policy.ts';
 
 /** How long a replica whose answer failed may take to be seen as gone. */

@@ -1,0 +1,53 @@
+import type { Access, Bundle, Descriptor, Plan, Workflow } from '../contracts/index.ts';
+
+/**
+ * Plan → files somebody can apply without us. Pure: same input, same bytes; no clock, no random numbers, no files read.
+ * Every emitter writes a `README.md` that says how to apply, verify and roll back what it wrote.
+ */
+export interface Emitter {
+  /** @throws DmasError `DMAS_EXPORT` for a plan this format cannot express, with what to change */
+  emit(input: EmitInput, options: { readonly [option: string]: unknown }): readonly EmittedFile[];
+}
+
+export interface EmitInput {
+  readonly plan: Plan;
+  /** One for every unit and service of ours. */
+  readonly bundles: readonly Bundle[];
+  readonly access: Access;
+  readonly workflow: Workflow;
+  readonly facts: ExportFacts;
+}
+
+/** What a study found that a file can use. Absent where it was not measured: then the file leaves it out and says so. */
+export interface ExportFacts {
+  /** Where the layout comes from, e.g. `run travel-planner-… , layout 3 (confirmed)`; for headers and READMEs. */
+  readonly origin: string;
+  /** Most requests per second a replica of a unit took at the objective's limits, by unit or service. */
+  readonly capacityPerReplica: { readonly [member: string]: MeasuredCapacity };
+  /** Time from the start of a replica until it takes calls, in milliseconds, by unit or service. */
+  readonly startMs: { readonly [member: string]: number };
+  /** The report's intervals that `verify` holds a deployment against, one line each, for people. */
+  readonly claims: readonly string[];
+  /** The command that runs this scenario again, for schedules: arguments after `dmas-opt`. */
+  readonly scenarioFile: string;
+}
+
+export interface MeasuredCapacity {
+  readonly requestsPerSecond: number;
+  /** Calls under way at that rate, by Little's law (1961): rate × time in the unit. */
+  readonly concurrency: number;
+  /** CPU seconds per request. */
+  readonly cpuSecondsPerRequest: number;
+  readonly provenance: string;
+}
+
+export interface EmittedFile {
+  /** Relative to the export folder, with forward slashes. */
+  readonly path: string;
+  readonly content: string;
+  /** 0o755 for what is run; default 0o644. */
+  readonly mode?: number;
+}
+
+export type EmitterDescriptor = Descriptor<'emitter', { readonly formats: string }, Emitter>;
+export const defineEmitter = (descriptor: Omit<EmitterDescriptor, 'kind'>): EmitterDescriptor => ({ kind: 'emitter', ...descriptor });
