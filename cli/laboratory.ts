@@ -37,6 +37,7 @@ import { overCeiling } from './protect.ts';
 import { openReference, type Reference } from './reference.ts';
 import { llmBackends } from './registry.ts';
 import { replayFacts, replayStats } from './replay-facts.ts';
+import { ownReceivers, withRights } from './rights.ts';
 import type { RunFolder } from './run-folder.ts';
 import { studyEffects } from './side-effects.ts';
 
@@ -125,7 +126,7 @@ export async function deployConfiguration(
   const id = configurationId(configuration);
   const startedAtMs = context.now();
   const planned = planOf(project, configuration, rest.live);
-  const plan = rest.change === undefined ? planned : rest.change(planned);
+  const plan = rest.change === undefined ? planned : withRights(project, rest.change(planned));
   const bundles = await bundlePlan({ plan, workflow: project.workflow, cassette: project.recording?.text });
   const deploymentFolder = join(folder.file('deployments'), deploymentId);
   await mkdir(deploymentFolder, { recursive: true });
@@ -134,7 +135,7 @@ export async function deployConfiguration(
       deploymentId,
       plan,
       bundles,
-      otlpEndpoints: [collector?.url, process.env.OTEL_EXPORTER_OTLP_ENDPOINT].filter((url): url is string => Boolean(url)),
+      otlpEndpoints: [...(collector === undefined ? [] : [collector.url]), ...ownReceivers(project)],
       samplingRatio: 0,
       folder: deploymentFolder,
       sourceFolder: project.scenario.folder,

@@ -12,6 +12,7 @@ const options = z.object({
     .string()
     .default('')
     .describe('An image with Node.js to run units in. Empty: one made of the Node.js of this machine, without a registry.'),
+  region: z.string().optional().describe('Where the machine stands, to be held against `rights.regions`; nothing is moved by it.'),
 });
 
 export const dockerTarget = defineTarget({
@@ -19,7 +20,7 @@ export const dockerTarget = defineTarget({
   title: 'Containers of a Docker engine',
   options,
   // Control groups hold both; a socket file of one container is not seen by another.
-  traits: { enforces: { vcpu: true, memory: true }, unixSockets: false, programs: 'image' },
+  traits: { enforces: { vcpu: true, memory: true }, unixSockets: false, programs: 'image', egress: 'proxy' },
   load: async () => {
     const { createDockerTarget } = await import('./docker/create.ts');
     return { create: (given) => createDockerTarget(options.parse(given)) };
