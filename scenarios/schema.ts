@@ -400,12 +400,10 @@ export const scenarioSchema = z.strictObject({
     .record(name, foreignComponent)
     .default({})
     .meta({ description: 'How agents and tool servers that somebody else built are run or reached (see docs/elsewhere.md)' }),
-  rights: rightsSchema
-    .prefault({})
-    .meta({
-      description:
-        'Outside hosts, security domains, classes of data and regions: what may be reached and what stays apart. See [rights.md](rights.md)',
-    }),
+  rights: rightsSchema.prefault({}).meta({
+    description:
+      'Outside hosts, security domains, classes of data and regions: what may be reached and what stays apart. See [rights.md](rights.md)',
+  }),
   state: z.strictObject({ store: name.default('memory'), options: options.default({}) }).prefault({}),
   baseline: z
     .strictObject({

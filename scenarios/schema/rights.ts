@@ -20,12 +20,9 @@ const network = z.string().refine((text) => {
 
 /** What the application may do beyond what its workflow shows, and what may not come together. */
 export const rightsSchema = z.strictObject({
-  hosts: z
-    .record(z.string(), z.array(outsideHost))
-    .default({})
-    .meta({
-      description: 'Per agent, tool server or tool: places outside it calls (`api.example.com:443`), beside those the workflow declares',
-    }),
+  hosts: z.record(z.string(), z.array(outsideHost)).default({}).meta({
+    description: 'Per agent, tool server or tool: places outside it calls (`api.example.com:443`), beside those the workflow declares',
+  }),
   networks: z.array(network).default([]).meta({
     description: 'Private networks (`10.20.0.0/16`) that names among the hosts may stand for; a private address written out needs none',
   }),
