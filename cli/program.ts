@@ -97,6 +97,7 @@ export function createProgram(setCode: SetCode): Command {
     .option('--target <id>', 'target instead of the scenario’s')
     .option('--json', 'print as JSON')
     .option('--detailed-exitcode', 'exit 2 when the layout differs from the baseline')
+    .option('--traces <files...>', 'traces in which to look for places outside that nobody declares')
     .action(async (file, options) => setCode(await (await import('./commands/plan.ts')).plan(file, options)));
 
   command('run <scenario>', 'the whole loop: compile, deploy, measure, search, redeploy, decide, report')

@@ -13,12 +13,15 @@ import { openProject, type Project } from '../project.ts';
 import { seconds, table, usd } from '../render/format.ts';
 import { effectsOf } from '../side-effects.ts';
 import { studyTiming } from '../timing.ts';
+import { undeclaredLines, undeclaredPlaces } from '../undeclared.ts';
 
 interface PlanOptions {
   readonly layout?: string;
   readonly target?: string;
   readonly json?: boolean;
   readonly detailedExitcode?: boolean;
+  /** Files of traces in which to look for places outside. */
+  readonly traces?: readonly string[];
 }
 
 /** What a run would do, before anything is spent: the baseline, another layout beside it, blocks, time and money. */
@@ -30,8 +33,11 @@ export async function plan(file: string, options: PlanOptions): Promise<number> 
   const study = planStudy(project);
   const plans = { baseline: planOf(project, project.baseline), layout: planOf(project, other) };
   const rights = rightsIn(project, plans);
+  const undeclared = options.traces && (await undeclaredPlaces(plans.baseline, options.traces, project.scenario.config.seed));
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ ...plans, changes, rights, study, effects: effectsOf(project) }, null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ ...plans, changes, rights, ...(undeclared ? { undeclared } : {}), study, effects: effectsOf(project) }, null, 2)}\n`,
+    );
   } else {
     process.stdout.write(
       [
@@ -46,6 +52,7 @@ export async function plan(file: string, options: PlanOptions): Promise<number> 
         ...describeAccessChange(rights.change).map((line) => `  ${line}`),
         '',
         ...apartLines(project),
+        ...(undeclared ? undeclaredLines(undeclared) : []),
         'Tools and external agents in the study',
         ...effectLines(project),
         '',
