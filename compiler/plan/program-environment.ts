@@ -1,4 +1,4 @@
-import type { LogicalAddress, PlannedModel, PlannedProgram } from '../../../compiler/contracts/index.ts';
+import type { LogicalAddress, PlannedModel, PlannedProgram } from '../contracts/index.ts';
 
 /** What a target needs to start something that somebody else built. */
 export interface MemberProgram {
