@@ -14,6 +14,9 @@ import { type PlannedMember, plannedMembers } from '../plan/members.ts';
 export const controlPort = 7000;
 const portOfListener = (index: number): number => controlPort + 1 + index;
 
+/** Of targets, where their options say nothing else. */
+export const standingDefaults = { queueLimit: 256, drainMs: 5_000 } as const;
+
 /** How a deployment is told what no supervisor tells it. */
 export interface Standing {
   readonly deploymentId: string;
