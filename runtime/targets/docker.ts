@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseRange } from './docker/subnets.ts';
 import { defineTarget } from './target.ts';
 
 const options = z.object({
@@ -11,7 +12,19 @@ const options = z.object({
   image: z
     .string()
     .default('')
-    .describe('An image with Node.js to run units in. Empty: one made of the Node.js of this machine, without a registry.'),
+    .describe('An image with Node.js to put the bundles on. Empty: one made of the Node.js of this machine, without a registry.'),
+  subnets: z
+    .string()
+    .refine((text) => text === '' || parseRange(text) !== null, 'Expected an IPv4 range such as 10.213.0.0/16.')
+    .default('10.213.0.0/16')
+    .describe(
+      'Private IPv4 range that small networks are cut from, clear of what the engine and this machine use. Empty: the engine chooses, whose own pools end near 31 networks.',
+    ),
+  keepImages: z
+    .int()
+    .min(0)
+    .default(16)
+    .describe('Images of applications that no container is made of and that are kept for the next time; older ones are removed.'),
 });
 
 export const dockerTarget = defineTarget({

@@ -22,9 +22,14 @@ export interface Target {
   /** Runs a bundled program to its end, outside this process, and returns what it printed as its last JSON line. */
   runJob(job: Job, context: StageContext): Promise<unknown>;
   /** Finds what dead owners left behind and removes it; returns a line per thing removed. */
-  clean(): Promise<readonly string[]>;
+  clean(options?: CleanOptions): Promise<readonly string[]>;
   /** What `clean` would remove. */
-  leftovers(): Promise<readonly string[]>;
+  leftovers(options?: CleanOptions): Promise<readonly string[]>;
+}
+
+export interface CleanOptions {
+  /** Also what is kept for the next deployment and that nobody uses now, such as images. Absent: it stays. */
+  readonly caches?: boolean;
 }
 
 export interface DeployRequest {

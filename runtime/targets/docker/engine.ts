@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises';
 import type Docker from 'dockerode';
 import { fail, type Problem } from '../../../compiler/contracts/index.ts';
 
@@ -7,6 +8,28 @@ export async function openEngine(): Promise<Docker> {
     fail('DMAS_ENV_TARGET', 'The package dockerode is not installed.', { cause, fix: 'npm install dockerode@5' }),
   );
   return new Engine();
+}
+
+/** An engine, and how what it publishes is reached from here. */
+export interface EnginePlace {
+  readonly docker: Docker;
+  /** It runs on this machine (or in a virtual machine that shares our folders and loopback). */
+  readonly local: boolean;
+  /** Address of its machine at which ports are published. */
+  readonly publishAt: string;
+  /** Name or address of its machine, as this machine reaches it. */
+  readonly reachedAt: string;
+}
+
+const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[?::1\]?)$/;
+
+/** An engine behind a socket or on the loopback is here; any other publishes at the address under which we find it. */
+export async function placeOf(docker: Docker): Promise<EnginePlace> {
+  const { socketPath, host } = docker.modem as { readonly socketPath?: string; readonly host?: string };
+  if (socketPath || host === undefined || loopback.test(host))
+    return { docker, local: true, publishAt: '127.0.0.1', reachedAt: '127.0.0.1' };
+  const { address } = await lookup(host, { family: 4 });
+  return { docker, local: false, publishAt: address, reachedAt: address };
 }
 
 /** An engine that does not answer a ping by then is taken for absent. */

@@ -1,11 +1,20 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { httpUrl, type Incident, type Plan, type ProcessUsage, type StageContext } from '../../../compiler/contracts/index.ts';
+import {
+  DmasError,
+  fail,
+  httpUrl,
+  type Incident,
+  type Plan,
+  type ProcessUsage,
+  type StageContext,
+} from '../../../compiler/contracts/index.ts';
 import { exportDelayMs } from '../../../compiler/plan/program-environment.ts';
 import type { Deployment, DeployRequest, ModelServerAddress } from '../target.ts';
 import { readStats } from './control.ts';
-import { deadline } from './deadline.ts';
+import { DeadlineExceeded, deadline } from './deadline.ts';
+import { failOnDisk } from './disk.ts';
 import type { ReplicaHost, ReplicaUsage } from './host.ts';
 import { ReplicaLog } from './log.ts';
 import { drainWaves, fileName, type Member, memberKey, membersOf } from './members.ts';
@@ -78,6 +87,7 @@ class SupervisedDeployment implements Deployment {
     this.#slots = membersOf(this.#plan, this.#request.bundles).map((member) => this.#slot(member));
     const until = deadline(this.#request.readyTimeoutMs, this.#context.signal, this.#supervisor.stopping.signal);
     try {
+      await this.#prepare(this.#request, this.#context, until.signal);
       await this.#supervisor.bringUp(this.#slots, () => peersOf(this.#slots), until.signal);
     } finally {
       until.clear();
@@ -194,6 +204,7 @@ class SupervisedDeployment implements Deployment {
     const until = deadline(this.#request.readyTimeoutMs, context.signal, this.#supervisor.stopping.signal);
     try {
       const beside = fresh.filter((slot) => !takingOver.includes(slot));
+      await this.#prepare(request, context, until.signal);
       await this.#supervisor.bringUp(beside, () => peersOf(next), until.signal);
       this.#slots = next;
       this.#plan = request.plan;
@@ -207,6 +218,22 @@ class SupervisedDeployment implements Deployment {
     const draining = peersWhileDraining(peersOf(next), peersOf(old.slots));
     await Promise.all([this.#supervisor.pushPeers(), ...retiring.map((slot) => slot.pushPeers(() => draining))]);
     await this.#retire(retiring, old.plan);
+    await this.#host.settle?.(this.#plan);
+  }
+
+  /** Anything but a `DmasError` becomes one. */
+  async #prepare(next: Pick<DeployRequest, 'plan' | 'bundles'>, context: StageContext, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#host.prepare?.(next, signal);
+    } catch (error) {
+      if (context.signal.aborted) throw interrupted(error);
+      failOnDisk(error);
+      if (error instanceof DmasError) throw error;
+      const reason = signal.aborted ? signal.reason : error;
+      const late = reason instanceof DeadlineExceeded ? `took longer than ${this.#request.readyTimeoutMs} ms` : null;
+      const said = late ?? `failed: ${reason instanceof Error ? reason.message : String(reason)}`;
+      fail('DMAS_DEPLOY_FAILED', `Preparing what the plan needs ${said}.`, { cause: error });
+    }
   }
 
   /** A fixed port has one owner: the old one stops listening as soon as it drains, the new one tries until it has it. */
@@ -233,6 +260,9 @@ class SupervisedDeployment implements Deployment {
     this.#slots = old.slots.map((slot) => (gone.includes(slot) ? this.#slot(slot.member) : slot));
     const again = this.#slots.filter((slot) => !old.slots.includes(slot));
     if (this.#supervisor.stopping.signal.aborted) return;
+    const bundles = this.#slots.flatMap(({ member }) => member.bundle ?? []);
+    // Why the update failed says more than what went wrong on the way back.
+    await this.#host.prepare?.({ plan: old.plan, bundles }, this.#supervisor.stopping.signal).catch(() => {});
     for (const slot of again) void this.#supervisor.recover(slot, { code: null, signal: 'a failed update' });
     await this.#supervisor.pushPeers();
   }
