@@ -61,6 +61,8 @@ export interface ReplicaAddress {
   readonly url?: string;
   /** Not one of ours: it knows nothing of `CallMeta` and gets the protocol as its own clients speak it. */
   readonly foreign?: boolean;
+  /** It takes nothing new: it is here for calls that name its instance, until it has none left and goes. */
+  readonly retiring?: boolean;
 }
 
 /** One JSON line on standard output, prefixed by `startedPrefix`, once everything listens. */

@@ -191,6 +191,6 @@ function statsOf(runtime: Runtime, ingress: Ingress | undefined) {
     eventLoop: { activeMs: utilization.active, idleMs: utilization.idle, utilization: utilization.utilization },
     memory: { rssBytes: rss, heapUsedBytes: heapUsed },
     cpu: process.cpuUsage(),
-    ...(ingress === undefined ? {} : { ingress: { waiting: ingress.waiting, samplingRatio: ingress.samplingRatio } }),
+    ...(ingress === undefined ? {} : { ingress: ingress.stats() }),
   };
 }
