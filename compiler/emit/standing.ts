@@ -54,7 +54,7 @@ export function standingMembers(plan: Plan, bundles: readonly Bundle[], standing
 
 /** What somebody else built listens once, wherever it always did. */
 export const portsOf = ({ listens, program }: PlannedMember): { readonly address: LogicalAddress; readonly port: number }[] =>
-  listens.map(({ address }, index) => ({ address, port: program?.fixedPort ?? portOfListener(index) }));
+  listens.map(({ address, port }, index) => ({ address, port: program?.fixedPort ?? port ?? portOfListener(index) }));
 
 /** Where each logical address is found. */
 function namesOf(members: readonly PlannedMember[], hostOf: Standing['hostOf']): { readonly [address: LogicalAddress]: PeerName } {
