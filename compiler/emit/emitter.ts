@@ -17,7 +17,10 @@ export interface Emitter {
 }
 
 export interface EmitInput {
+  /** What `prepare` made of the layout's plan. */
   readonly plan: Plan;
+  /** The layout's plan itself; absent: `plan`. */
+  readonly layoutPlan?: Plan;
   /** One for every unit and service of ours. */
   readonly bundles: readonly Bundle[];
   readonly access: Access;
