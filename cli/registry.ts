@@ -2,6 +2,8 @@
 
 import { compose as emitterCompose } from '../compiler/emit/compose.ts';
 import { ray as emitterRay } from '../compiler/emit/ray.ts';
+import { cronjob as emitterCronjob } from '../compiler/emit/cronjob.ts';
+import { systemd as emitterSystemd } from '../compiler/emit/systemd.ts';
 import { declared as frontendDeclared } from '../compiler/frontends/declared.ts';
 import { langgraph as frontendLanggraph } from '../compiler/frontends/langgraph.ts';
 import { openaiAgents as frontendOpenaiAgents } from '../compiler/frontends/openai-agents.ts';
@@ -33,6 +35,7 @@ import { processTarget as targetProcess } from '../runtime/targets/process.ts';
 
 export const frontends = [frontendDeclared, frontendLanggraph, frontendOpenaiAgents, frontendTypescript] as const;
 export const emitters = [emitterCompose, emitterRay] as const;
+export const emitters = [emitterCompose, emitterCronjob, emitterSystemd] as const;
 export const protocols = [protocolA2a, protocolGrpc, protocolHttpJson, protocolInproc, protocolMcp] as const;
 export const llmBackends = [llmBackendLlamaCpp, llmBackendOpenaiCompatible, llmBackendReplay, llmBackendSimulated, llmBackendVllm] as const;
 export const stateStores = [stateStoreFile, stateStoreMemory] as const;
