@@ -25,6 +25,8 @@ export interface BridgeRequest {
   /** Containers that may be on it at once. */
   readonly members: number;
   readonly deploymentId: string;
+  /** The engine runs here: what calls a published port comes from the gateway, so that answers need no other route. */
+  readonly local: boolean;
   /** Where subnets are taken from; empty leaves them to the engine, whose own pools end near 31 networks. */
   readonly subnets: string;
 }
@@ -70,8 +72,8 @@ async function chooseSubnet(docker: Docker, { subnets, members }: BridgeRequest,
   );
 }
 
-export function createOptions({ name, kind, deploymentId }: BridgeRequest, subnet: Range | null): Docker.NetworkCreateOptions {
-  const nowhere = kind === 'control' && subnet !== null;
+export function createOptions({ name, kind, deploymentId, local }: BridgeRequest, subnet: Range | null): Docker.NetworkCreateOptions {
+  const nowhere = kind === 'control' && local && subnet !== null;
   return {
     Name: name,
     Driver: 'bridge',

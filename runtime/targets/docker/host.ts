@@ -34,12 +34,12 @@ interface StateKeeper {
 
 /** Runs replicas as containers, for one deployment. */
 export async function dockerHost(place: EnginePlace, settings: DockerSettings, request: DeployRequest): Promise<ReplicaHost> {
-  const { docker } = place;
+  const { docker, local } = place;
   const { deploymentId, otlpEndpoints } = request;
   /** Image by the digest of a bundle in it. */
   const images = new Map<string, string>();
   let newest = '';
-  const networks = new DeploymentNetworks(docker, { deploymentId, otlpEndpoints, subnets: settings.subnets, image: () => newest });
+  const networks = new DeploymentNetworks(docker, { deploymentId, otlpEndpoints, subnets: settings.subnets, local, image: () => newest });
   const stateFolder = join(request.folder, 'state');
   mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
   let state: StateKeeper | undefined;
@@ -76,7 +76,7 @@ export async function dockerHost(place: EnginePlace, settings: DockerSettings, r
       await ensureImage(docker, base, signal);
       newest = await ensureAppImage(docker, base, plan.application, bundles);
       for (const { sha256 } of bundles) images.set(sha256, newest);
-      state ??= place.local ? folderState(stateFolder) : await openStateVolume(docker, deploymentId, newest, stateFolder);
+      state ??= local ? folderState(stateFolder) : await openStateVolume(docker, deploymentId, newest, stateFolder);
       await networks.prepare(plan);
     },
     settle: () => networks.settle(),

@@ -12,6 +12,7 @@ export interface NetworksRequest {
   readonly deploymentId: string;
   readonly otlpEndpoints: readonly string[];
   readonly subnets: string;
+  readonly local: boolean;
   /** An image with Node.js, for the way of traces out of an engine on another machine. */
   readonly image: () => string;
 }
@@ -184,8 +185,8 @@ export class DeploymentNetworks {
   }
 
   #create(kind: BridgeKind, members: number): Promise<Bridge> {
-    const { deploymentId, subnets } = this.#request;
-    return createBridge(this.#docker, { name: this.#name(kind), kind, members, deploymentId, subnets });
+    const { deploymentId, subnets, local } = this.#request;
+    return createBridge(this.#docker, { name: this.#name(kind), kind, members, deploymentId, subnets, local });
   }
 
   async #openGroup(members: readonly string[], room: number): Promise<void> {

@@ -22,6 +22,7 @@ export async function openStateVolume(docker: Docker, deploymentId: string, imag
         const reader = await docker.createContainer({
           name: `${name}-reader`,
           Image: image,
+          Cmd: ['node'],
           Labels,
           HostConfig: { NetworkMode: 'none', Binds: [`${name}:${stateInContainer}:ro`] },
         });
