@@ -39,6 +39,7 @@ import { overCeiling } from './protect.ts';
 import { openReference, type Reference } from './reference.ts';
 import { llmBackends } from './registry.ts';
 import { replayFacts, replayStats } from './replay-facts.ts';
+import { ownReceivers, withRights } from './rights.ts';
 import { type RunFolder, writeJson } from './run-folder.ts';
 import { studyEffects } from './side-effects.ts';
 
@@ -142,8 +143,11 @@ export async function deployConfiguration(
 ): Promise<Deployment> {
   const id = configurationId(configuration);
   const startedAtMs = context.now();
-  const planned = () => planOf(project, configuration, rest.live);
-  const { plan, bundles } = rest.compiled ?? (await compile(project, rest.change === undefined ? planned() : rest.change(planned())));
+  const planned = () => {
+    const plan = planOf(project, configuration, rest.live);
+    return rest.change === undefined ? plan : withRights(project, rest.change(plan));
+  };
+  const { plan, bundles } = rest.compiled ?? (await compile(project, planned()));
   const deploymentFolder = join(folder.file('deployments'), deploymentId);
   await mkdir(deploymentFolder, { recursive: true });
   const deployStartedAtMs = context.now();
@@ -152,7 +156,7 @@ export async function deployConfiguration(
       deploymentId,
       plan,
       bundles,
-      otlpEndpoints: [collector?.url, process.env.OTEL_EXPORTER_OTLP_ENDPOINT].filter((url): url is string => Boolean(url)),
+      otlpEndpoints: [...(collector === undefined ? [] : [collector.url]), ...ownReceivers(project)],
       samplingRatio: 0,
       folder: deploymentFolder,
       sourceFolder: project.scenario.folder,

@@ -55,6 +55,7 @@ const metricNames: { readonly [metric: string]: string } = {
   cost: 'Cost per 1000 requests',
   cpu: 'CPU per request',
   requestsPerCpuSecond: 'Requests per CPU-second',
+  grants: 'Rights of all units and services',
   throughput: 'Throughput',
   errorRate: 'Error rate',
   completion: 'Completion',
