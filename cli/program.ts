@@ -201,6 +201,15 @@ export function createProgram(setCode: SetCode): Command {
     .addOption(runsOption())
     .action(async (layout, options) => setCode(await (await import('./commands/apply.ts')).apply(layout, options)));
 
+  command('verify [run]', 'measure a running deployment again and hold it against what the run reported of its layout')
+    .option('--deployment <id>', 'which running deployment; default: the only one of that application')
+    .option('--url <url>', 'where the application answers, when dmas-opt did not deploy it')
+    .option('--trial <n>', 'with --url: which trial of the run it is; default: what the run decided for', whole(0))
+    .option('--allow-side-effects', 'tools with side effects may really run')
+    .option('--json', 'print as JSON')
+    .addOption(runsOption())
+    .action(async (run, options) => setCode(await (await import('./commands/verify.ts')).verify(run, options)));
+
   command('trial <scenario> <layouts...>', 'deploy and measure given layouts beside the baseline')
     .option('--target <id>', 'target instead of the scenario’s')
     .addOption(runsOption())

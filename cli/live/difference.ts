@@ -21,7 +21,7 @@ export function differenceTo(facts: LiveFacts, project: Project, configuration: 
   const list = (ids: readonly string[]) => (ids.length === 0 ? 'none' : ids.join(', '));
   return [
     ...changes,
-    ...planned,
+    ...planned.filter((line) => !line.startsWith('service gateway:')),
     `start: ${list([...fresh, ...recoded].map(({ id }) => id))}`,
     `stay: ${list(kept.map(({ id }) => id))}`,
     `go: ${list([...gone, ...recoded.map(({ id }) => id)])}`,
