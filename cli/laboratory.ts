@@ -202,7 +202,7 @@ async function measureBlock(
   const job = loadJob({
     workload: project.workload,
     request,
-    urls: deployment.ingressUrls,
+    urls: deployment.jobUrls ?? deployment.ingressUrls,
     samplesFile,
     stopFile,
     graceMs,
@@ -223,6 +223,8 @@ async function measureBlock(
       input: job,
       folder: join(folder.file('deployments'), deployment.id),
       timeoutMs: request.warmupMs + request.durationMs + graceMs + jobMarginMs,
+      writes: [samplesFile],
+      watches: [stopFile],
     },
     context,
   ) as Promise<LoadResult | LoadUnwritten>;

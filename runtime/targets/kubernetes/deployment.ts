@@ -15,7 +15,7 @@ import { helperOptions, type KubernetesOptions } from './options.ts';
 import { isReady, type Pod } from './pods.ts';
 import { type DeploymentRecord, openRecord, ownership } from './record.ts';
 import { addCounted, instanceOf, type Place, Replicas } from './replicas.ts';
-import { stagePlan } from './stage.ts';
+import { type Staged, stagePlan } from './stage.ts';
 import { memberName, type StagedMember } from './staged.ts';
 import { removeAllOf, removeAndWait } from './tear-down.ts';
 import { drainTraces, isLocal, tracesObjects, tracesRole } from './traces.ts';
@@ -26,8 +26,11 @@ import { ObjectView } from './watch.ts';
 const usageEveryMs = 15_000;
 /** How often spans are fetched while they come, so that the collector inside does not fill up. */
 const tracesEveryMs = 5_000;
-/** Callers look names up every second (`runtime/names.ts`): what is replaced goes when all of them have seen the new one. */
-const settleMs = 3_000;
+/**
+ * Callers look names up every second (`runtime/names.ts`), and cluster DNS keeps an answer for up to five (CoreDNS `kubernetes`,
+ * ttl): what is replaced goes when all of them have seen the new one.
+ */
+const settleMs = 7_000;
 /** Added to the drain time before a pod that does not end is killed. */
 const killMarginMs = 5_000;
 /** What is kept of the log of a replica when its deployment ends. */
@@ -67,6 +70,7 @@ class KubernetesDeployment implements Deployment {
   readonly #redact: (text: string) => string;
   /** Those of the plan, by member and version. */
   #staged: readonly StagedMember[] = [];
+  #common: readonly KubernetesObject[] = [];
   #replicas = new Map<string, Replicas>();
   /** Numbers of places that were replaced, so that those of a key never fall. */
   readonly #gone = new Map<string, { usage: Place['past']; restarts: number }>();
@@ -127,9 +131,11 @@ class KubernetesDeployment implements Deployment {
     await Promise.all([this.#pods.start(signal), this.#makers.start(signal)]);
     this.#pods.onChange(() => this.#noticePods());
     const collector = await this.#collector();
-    this.#staged = this.#stage(this.#plan, this.#request.bundles);
+    const { members, common } = this.#stage(this.#plan, this.#request.bundles);
+    this.#staged = members;
+    this.#common = common;
     for (const member of this.#staged) this.#replicas.set(member.id, this.#follow(member));
-    await Promise.all([...collector, ...this.#staged.flatMap(({ doors }) => doors)].map((object) => this.#apply(object)));
+    await Promise.all([...collector, ...common, ...members.flatMap(({ doors }) => doors)].map((object) => this.#apply(object)));
     await Promise.all(this.#staged.map((member) => this.#applyOwn(member)));
     await this.#untilReady(this.#staged, collector.length > 0);
     await this.#openDoors();
@@ -235,7 +241,7 @@ class KubernetesDeployment implements Deployment {
     return drainWaves(plan).map((wave) => wave.flatMap((id) => makerOf.get(id) ?? []));
   }
 
-  #stage(plan: Plan, bundles: DeployRequest['bundles']): readonly StagedMember[] {
+  #stage(plan: Plan, bundles: DeployRequest['bundles']): Staged {
     return stagePlan({
       plan,
       bundles,
@@ -396,8 +402,8 @@ class KubernetesDeployment implements Deployment {
   }
 
   async #update({ plan, bundles }: Pick<DeployRequest, 'plan' | 'bundles'>, context: StageContext): Promise<void> {
-    const old = { plan: this.#plan, staged: this.#staged, replicas: this.#replicas };
-    const next = this.#stage(plan, bundles);
+    const old = { plan: this.#plan, staged: this.#staged, replicas: this.#replicas, common: this.#common };
+    const { members: next, common } = this.#stage(plan, bundles);
     const sameAs = (member: StagedMember) => old.staged.find(({ id, version }) => id === member.id && version === member.version);
     const fresh = next.filter((member) => sameAs(member) === undefined);
     const resized = next.filter((member) => sameAs(member) !== undefined && sameAs(member)?.replicas !== member.replicas);
@@ -406,7 +412,7 @@ class KubernetesDeployment implements Deployment {
     const newDoors = fresh.flatMap(({ doors }) => doors.filter(({ metadata }) => !present.has(metadata.name)));
     try {
       // Names that nobody calls yet lead to the new ones at once; those in use stay with the old until the switch.
-      await Promise.all(newDoors.map((object) => applyObject(this.#cluster, object, context.signal)));
+      await Promise.all([...common, ...newDoors].map((object) => applyObject(this.#cluster, object, context.signal)));
       await Promise.all([...fresh, ...resized].map((member) => this.#applyOwn(member, context.signal)));
       await this.#untilReady([...fresh, ...resized], false, context.signal);
     } catch (error) {
@@ -425,6 +431,7 @@ class KubernetesDeployment implements Deployment {
       }),
     );
     this.#staged = next;
+    this.#common = common;
     this.#plan = plan;
     this.#noticePods();
     for (const replicas of this.#replicas.values()) replicas.supervised = true;
@@ -432,7 +439,7 @@ class KubernetesDeployment implements Deployment {
     await this.#openDoors();
     if (retiring.length > 0) await sleep(settleMs);
     for (const { id } of retiring) this.#bury(old.replicas.get(id));
-    await this.#retire(old.plan, retiring, next);
+    await this.#retire(old, retiring);
     await this.#closeDoors();
   }
 
@@ -449,17 +456,16 @@ class KubernetesDeployment implements Deployment {
   }
 
   /** Users' entry first, then what it calls: nobody loses a callee while it still works. */
-  async #retire(plan: Plan, retiring: readonly StagedMember[], next: readonly StagedMember[]): Promise<void> {
-    const kept = new Set(next.flatMap(({ doors, own }) => [...doors, ...own].map(keyOf)));
+  async #retire(old: { readonly plan: Plan; readonly common: readonly KubernetesObject[] }, retiring: readonly StagedMember[]): Promise<void> {
+    const kept = new Set([...this.#common, ...this.#staged.flatMap(({ doors, own }) => [...doors, ...own])].map(keyOf));
     const graceMs = this.#options.drainMs + killMarginMs;
-    for (const wave of this.#waves(plan, retiring)) {
-      const makers = retiring
-        .flatMap(({ own }) => own)
-        .filter(({ kind, metadata }) => kind === 'Deployment' && wave.includes(metadata.name));
-      const pods = this.#pods.objects.filter((pod) => retiring.some((member) => wave.includes(member.maker) && belongs(pod, member)));
+    for (const wave of this.#waves(old.plan, retiring)) {
+      const leaving = retiring.filter(({ maker }) => wave.includes(maker));
+      const makers = leaving.flatMap(({ own }) => own.slice(-1));
+      const pods = this.#pods.objects.filter((pod) => leaving.some((member) => belongs(pod, member)));
       await removeAndWait(this.#cluster, this.#pods, [...makers, ...pods.map(asPod)], undefined, graceMs);
     }
-    const rest = retiring.flatMap(({ own, doors }) => [...own, ...doors]).filter((object) => !kept.has(keyOf(object)));
+    const rest = [...retiring.flatMap(({ own, doors }) => [...own, ...doors]), ...old.common].filter((object) => !kept.has(keyOf(object)));
     await removeAndWait(this.#cluster, this.#pods, rest, undefined, 0);
   }
 

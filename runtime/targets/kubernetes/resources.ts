@@ -10,7 +10,8 @@ const plurals: { readonly [kind: string]: string } = {
   'v1/Event': 'events',
   'v1/ResourceQuota': 'resourcequotas',
   'apps/v1/Deployment': 'deployments',
-  'apps/v1/ReplicaSet': 'replicasets',
+  'apps/v1/StatefulSet': 'statefulsets',
+  'v1/PersistentVolumeClaim': 'persistentvolumeclaims',
   'batch/v1/Job': 'jobs',
   'networking.k8s.io/v1/NetworkPolicy': 'networkpolicies',
   'policy/v1/PodDisruptionBudget': 'poddisruptionbudgets',
@@ -22,11 +23,13 @@ export const ownKinds = [
   'autoscaling/v2/HorizontalPodAutoscaler',
   'batch/v1/Job',
   'apps/v1/Deployment',
+  'apps/v1/StatefulSet',
   'policy/v1/PodDisruptionBudget',
   'v1/Service',
   'networking.k8s.io/v1/NetworkPolicy',
   'v1/Secret',
   'v1/ServiceAccount',
+  'v1/PersistentVolumeClaim',
   'v1/ConfigMap',
 ] as const;
 

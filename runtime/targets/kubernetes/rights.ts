@@ -25,9 +25,16 @@ export const neededRights: readonly Right[] = [
   { group: '', resource: 'pods/log', verbs: ['get'] },
   { group: '', resource: 'pods/portforward', verbs: ['get', 'create'] },
   { group: 'apps', resource: 'deployments', verbs: [...apply, 'watch'] },
+  { group: 'apps', resource: 'statefulsets', verbs: apply },
   { group: 'batch', resource: 'jobs', verbs: apply },
   { group: 'networking.k8s.io', resource: 'networkpolicies', verbs: apply },
   { group: 'policy', resource: 'poddisruptionbudgets', verbs: apply },
+  {
+    group: '',
+    resource: 'persistentvolumeclaims',
+    verbs: apply,
+    without: 'layouts that keep state on disk do not deploy',
+  },
   { group: '', resource: 'events', verbs: ['list'], without: 'a pod that does not start is explained without its events' },
   {
     group: 'autoscaling',

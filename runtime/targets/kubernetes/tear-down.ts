@@ -63,7 +63,7 @@ export async function removeAllOf(
   const objects = (await Promise.all(ownKinds.map((kind) => listed(cluster, kind, selector)))).flat();
   const grace = graceMs > 0 ? undefined : 0;
   for (const wave of waves) {
-    const makers = objects.filter(({ kind, metadata }) => kind === 'Deployment' && wave.includes(metadata.name));
+    const makers = objects.filter(({ kind, metadata }) => ['Deployment', 'StatefulSet'].includes(kind) && wave.includes(metadata.name));
     await removeAndWait(cluster, pods, [...makers, ...podsOf(pods, makers)], grace, graceMs);
   }
   const record = ({ metadata }: KubernetesObject) => metadata.labels?.[labels.role] === recordRole;
