@@ -22,7 +22,7 @@ export interface KubernetesMetadata {
   readonly creationTimestamp?: string;
   readonly deletionTimestamp?: string;
   readonly managedFields?: readonly { readonly manager?: string; readonly operation?: string }[];
-  readonly [field: string]: unknown;
+  readonly ownerReferences?: readonly object[];
 }
 
 /** An answer of the API server that is no success, with what its `Status` says. */

@@ -403,8 +403,9 @@ class KubernetesDeployment implements Deployment {
 
   async #update({ plan, bundles }: Pick<DeployRequest, 'plan' | 'bundles'>, context: StageContext): Promise<void> {
     const old = { plan: this.#plan, staged: this.#staged, replicas: this.#replicas, common: this.#common };
-    const { members: next, common } = this.#stage(plan, bundles);
+    const { members, common } = this.#stage(plan, bundles);
     const sameAs = (member: StagedMember) => old.staged.find(({ id, version }) => id === member.id && version === member.version);
+    const next = members.map((member) => resizedAs(sameAs(member), member));
     const fresh = next.filter((member) => sameAs(member) === undefined);
     const resized = next.filter((member) => sameAs(member) !== undefined && sameAs(member)?.replicas !== member.replicas);
     const retiring = old.staged.filter(({ id, version }) => !next.some((member) => member.id === id && member.version === version));
@@ -456,7 +457,10 @@ class KubernetesDeployment implements Deployment {
   }
 
   /** Users' entry first, then what it calls: nobody loses a callee while it still works. */
-  async #retire(old: { readonly plan: Plan; readonly common: readonly KubernetesObject[] }, retiring: readonly StagedMember[]): Promise<void> {
+  async #retire(
+    old: { readonly plan: Plan; readonly common: readonly KubernetesObject[] },
+    retiring: readonly StagedMember[],
+  ): Promise<void> {
     const kept = new Set([...this.#common, ...this.#staged.flatMap(({ doors, own }) => [...doors, ...own])].map(keyOf));
     const graceMs = this.#options.drainMs + killMarginMs;
     for (const wave of this.#waves(old.plan, retiring)) {
@@ -484,6 +488,13 @@ const urlOf = (tunnel: Tunnel | undefined): string[] => (tunnel === undefined ? 
 const asPod = (pod: KubernetesObject): KubernetesObject => ({ ...pod, apiVersion: 'v1', kind: 'Pod' });
 const belongs = ({ metadata }: KubernetesObject, { id, version }: StagedMember): boolean =>
   metadata.labels?.[labels.member] === labelValue(id) && metadata.labels[labels.version] === version;
+
+/** Pods that stay keep their template, or Kubernetes would replace them: only their number changes. */
+function resizedAs(present: StagedMember | undefined, next: StagedMember): StagedMember {
+  const maker = present?.own.at(-1);
+  if (maker === undefined) return next;
+  return { ...next, own: [...next.own.slice(0, -1), { ...maker, spec: { ...(maker.spec as object), replicas: next.replicas } }] };
+}
 
 const redacted = (error: DmasError, redact: (text: string) => string): DmasError =>
   new DmasError(

@@ -75,7 +75,7 @@ export async function runKubernetesJob(cluster: Cluster, options: KubernetesOpti
   }
 }
 
-async function jobObjects(
+export async function jobObjects(
   name: string,
   job: Job,
   files: JobFiles,

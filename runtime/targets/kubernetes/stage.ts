@@ -52,10 +52,16 @@ export function stagePlan(input: StageInput): Staged {
   const objects = objectsOf({
     ...objectsInput(input),
     secretNames: Object.fromEntries(planned.map((member) => [member.id, secretName(nameOf(member.id), member)])),
-    commands: Object.fromEntries(planned.filter(({ program }) => program === null).map(({ id }) => [id, ['node', '--input-type=module', '-e', loader]])),
+    commands: Object.fromEntries(
+      planned.filter(({ program }) => program === null).map(({ id }) => [id, ['node', '--input-type=module', '-e', loader]]),
+    ),
   }).map((object) => owned(object, input));
   const componentFor = new Map(planned.map(({ id }) => [componentOf(nameOf(id), prefix), id]));
-  const idOf = ({ metadata }: KubernetesObject) => componentFor.get(metadata.labels?.['app.kubernetes.io/component'] ?? '');
+  const idOf = ({ kind, metadata }: KubernetesObject) => {
+    const id = componentFor.get(metadata.labels?.['app.kubernetes.io/component'] ?? '');
+    // Rules for all pods have a component of their own, which a unit may be named like.
+    return kind === 'NetworkPolicy' && id !== undefined && metadata.name !== nameOf(id) ? undefined : id;
+  };
   const members = planned.map((member) =>
     stageMember(
       member,
@@ -124,7 +130,11 @@ function secretOf(member: PlannedMember, name: string, input: StageInput): Kuber
   const secret: KubernetesObject = {
     apiVersion: 'v1',
     kind: 'Secret',
-    metadata: { name: secretName(name, member), labels: { [labels.member]: labelValue(member.id) } },
+    metadata: {
+      name: secretName(name, member),
+      labels: { ...input.options.labels, [labels.member]: labelValue(member.id) },
+      annotations: input.options.annotations,
+    },
     type: 'Opaque',
     // A secret that is not set is none: programs may do without.
     data: Object.fromEntries(member.secrets.map((key) => [key, Buffer.from(environment[key] ?? '').toString('base64')])),
@@ -141,9 +151,12 @@ function stageMember(member: PlannedMember, objects: readonly KubernetesObject[]
   const rest = objects.filter((object) => !isWorkload(object)).map((object) => told(object, input));
   const doors = rest.filter(({ kind }) => kind === 'Service');
   const others = rest.filter(({ kind }) => kind !== 'Service');
-  const { replicas: _, ...spec } = workload.spec;
-  const version = digestOf(canonicalJson({ spec, others: others.map(({ metadata: { name: own }, ...content }) => [own, { ...content, metadata: null }]), code: bundle?.sha256 ?? '', doors: doors.map((door) => door.spec) }), 10);
-  const mark = { [labels.member]: labelValue(member.id), [labels.version]: version, [labels.deployment]: labelValue(input.request.deploymentId) };
+  const version = versionOf(member, workload.kind, bundle?.sha256 ?? '', others);
+  const mark = {
+    [labels.member]: labelValue(member.id),
+    [labels.version]: version,
+    [labels.deployment]: labelValue(input.request.deploymentId),
+  };
   const code = bundle === undefined ? undefined : codeOf(name, bundle, input);
   const ports = portsOf(member);
   const portAt = (address: string | null) => ports.find((port) => port.address === address)?.port ?? null;
@@ -163,16 +176,42 @@ function stageMember(member: PlannedMember, objects: readonly KubernetesObject[]
       ...secrets,
       ...(code?.maps ?? []),
       ...others.map((object) => versioned(object, version, mark)),
-      dressWorkload(workload, { name: `${name}-${version}`, mark, annotations: ownership(input.request.deploymentId).annotations, code: code?.volume, drainMs: input.options.drainMs }),
+      dressWorkload(workload, {
+        name: `${name}-${version}`,
+        mark,
+        annotations: ownership(input.request.deploymentId).annotations,
+        code: code?.volume,
+        drainMs: input.options.drainMs,
+      }),
     ],
     doors: doors.map((door) => selecting(door, mark)),
   };
 }
 
+/**
+ * What makes one unit another: its code, its plan but for the number of replicas, what it is told, and how it is started. More replicas
+ * alone change how pods are spread and which rules are needed, and are no reason to replace those that run.
+ */
+function versionOf(
+  { planned: { replicas: _, ...planned } }: PlannedMember,
+  kind: string,
+  code: string,
+  others: readonly KubernetesObject[],
+): string {
+  return digestOf(canonicalJson({ kind, code, planned, data: others.flatMap(({ data }) => data ?? []) }), 10);
+}
+
 /** Its code under a name that says what is inside, so that versions share it. */
 function codeOf(name: string, bundle: { readonly code: string; readonly sha256: string }, input: StageInput) {
-  const { labels: given, annotations } = owned({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, labels: input.options.labels } }, input).metadata;
-  const { maps, volume } = filesAsConfigMaps(`${name}-code-${bundle.sha256.slice(0, 10)}`, { ...(given ? { labels: given } : {}), ...(annotations ? { annotations } : {}) }, { 'main.mjs': bundle.code });
+  const { labels: given, annotations } = owned(
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, labels: input.options.labels } },
+    input,
+  ).metadata;
+  const { maps, volume } = filesAsConfigMaps(
+    `${name}-code-${bundle.sha256.slice(0, 10)}`,
+    { ...(given ? { labels: given } : {}), ...(annotations ? { annotations } : {}) },
+    { 'main.mjs': bundle.code },
+  );
   return { maps: maps.map((map) => owned({ ...map, immutable: true }, input)), volume };
 }
 

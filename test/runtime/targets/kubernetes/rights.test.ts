@@ -6,7 +6,11 @@ import { neededRights } from '../../../../runtime/targets/kubernetes/rights.ts';
 
 interface Role {
   readonly kind: string;
-  readonly rules: readonly { readonly apiGroups: readonly string[]; readonly resources: readonly string[]; readonly verbs: readonly string[] }[];
+  readonly rules: readonly {
+    readonly apiGroups: readonly string[];
+    readonly resources: readonly string[];
+    readonly verbs: readonly string[];
+  }[];
 }
 
 it('documents the rights it checks, no more and no fewer', () => {
