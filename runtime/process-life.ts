@@ -27,6 +27,8 @@ function standing(binding: ProcessBinding): ProcessBinding {
     ...binding,
     instanceId: instanceAt(hostname(), randomBytes(3).toString('hex'), addressesOf(binding)),
     ...(told ? { otlpEndpoints: [endpoint], samplingRatio: share(ratio) ?? binding.samplingRatio } : {}),
+    // Spans that go nowhere are not made.
+    ...(!told && binding.otlpEndpoints.length === 0 ? { samplingRatio: 0 } : {}),
   };
 }
 

@@ -19,7 +19,7 @@ export interface KubernetesMetadata {
 /** What a plan becomes on a cluster, beside the plan. */
 export interface KubernetesInput {
   readonly plan: Plan;
-  /** Those of the plan; needed for `code: 'configMap'` only. */
+  /** One for every unit and service of ours. */
   readonly bundles: readonly Bundle[];
   readonly access: Access;
   /** First part of every name and the value of `app.kubernetes.io/instance`; absent: the application's name. */
@@ -31,11 +31,13 @@ export interface KubernetesInput {
   readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
   /** Names of Secrets of the namespace that hold registry credentials. */
   readonly pullSecrets?: readonly string[];
-  /** Where the program of a member is: a file of the image (default), or a ConfigMap, compressed, beside a plain Node image. */
-  readonly code?: 'image' | 'configMap';
+  /** What a container of ours runs, by member; default `node /app/<first 16 digits of the bundle's SHA-256>.mjs` (see `programPath`). */
+  readonly commands?: { readonly [member: string]: readonly string[] };
   /** On every object and pod; must not clash with those written here. */
   readonly labels?: { readonly [label: string]: string };
   readonly annotations?: { readonly [annotation: string]: string };
+  /** Also part of every selector, e.g. to keep an old and a new deployment apart that stand side by side; may not change later. */
+  readonly selectorLabels?: { readonly [label: string]: string };
   /** On pods alone, e.g. for a mesh. */
   readonly podAnnotations?: { readonly [annotation: string]: string };
   /** `app.kubernetes.io/managed-by`; default `dmas-opt`. */
@@ -46,10 +48,11 @@ export interface KubernetesInput {
   readonly otlpEndpoints: readonly string[];
   /** Share of requests traced, 0 to 1; default 1. */
   readonly samplingRatio?: number;
+  /** Calls that may wait per component of a replica; default 256. */
   readonly queueLimit?: number;
-  /** How long a replica that ends waits for what is under way, in milliseconds. */
+  /** How long a replica that ends waits for what is under way, in milliseconds; default 30 s. */
   readonly drainMs?: number;
-  /** Secrets that exist in the namespace, by member; absent: `<name of the member>`, and a template of it is written. */
+  /** Secrets of the namespace that hold the values, by member; default `<name of the member>-secrets`. None is written here. */
   readonly secretNames?: { readonly [member: string]: string };
   /** What a study measured: autoscaling and start-up times come from it. */
   readonly facts?: Pick<ExportFacts, 'capacityPerReplica' | 'startMs'>;
@@ -61,9 +64,17 @@ export interface KubernetesInput {
   readonly gpus?: GpuNodes;
   /** Adds what a sidecar of this mesh needs: annotations, and the way to its control plane. */
   readonly mesh?: 'istio' | 'linkerd';
+  /** Default true. */
   readonly networkPolicies?: boolean;
-  /** Absent: pods without a profile field for AppArmor, as versions before 1.30 have none. Default true. */
+  /**
+   * Demands AppArmor's profile `RuntimeDefault` (Kubernetes 1.30 and later). Without it a container runtime applies the same
+   * profile wherever AppArmor is there, but nodes without AppArmor take the pods too. Default false.
+   */
   readonly appArmor?: boolean;
+  /** Volume for state on disk that outlives a replica. */
+  readonly stateVolume?: VolumeRequest;
+  /** Volume of each model server that keeps its weights. */
+  readonly cacheVolume?: VolumeRequest;
   /** Members built by others whose image must choose its own user, even root; by id. */
   readonly asImageUser?: readonly string[];
 }
@@ -80,6 +91,12 @@ export interface Placement {
   readonly pods?: readonly (readonly string[])[];
   /** Members whose pods stay on one node. */
   readonly nodes?: readonly (readonly string[])[];
+}
+
+export interface VolumeRequest {
+  /** Default: the cluster's. */
+  readonly storageClass?: string;
+  readonly sizeGi: number;
 }
 
 export interface GpuNodes {
