@@ -85,10 +85,8 @@ describe('the objects of a deployment', () => {
       expect((maker.spec as Made).selector.matchLabels).toMatchObject({ 'dmas-opt/version': version });
       expect(maker.metadata.name.endsWith(version)).toBe(true);
       for (const door of doors) expect((door.spec as { selector: object }).selector).toMatchObject({ 'dmas-opt/version': version });
-      const policy = own.find(({ kind }) => kind === 'NetworkPolicy');
-      expect((policy?.spec as { podSelector: { matchLabels: object } }).podSelector.matchLabels).toMatchObject({
-        'dmas-opt/version': version,
-      });
+      const policies = own.filter(({ kind }) => kind === 'NetworkPolicy').map(({ spec }) => (spec as { podSelector: object }).podSelector);
+      expect(policies).toMatchObject([{ matchLabels: { 'dmas-opt/version': version } }]);
     }
   });
 
