@@ -228,7 +228,7 @@ async function measureBlock(
   const job = loadJob({
     workload: project.workload,
     request,
-    urls: deployment.ingressUrls,
+    urls: deployment.jobUrls ?? deployment.ingressUrls,
     samplesFile,
     stopFile,
     graceMs,
@@ -249,6 +249,8 @@ async function measureBlock(
       input: job,
       folder: join(folder.file('deployments'), deployment.id),
       timeoutMs: request.warmupMs + request.durationMs + graceMs + jobMarginMs,
+      writes: [samplesFile],
+      watches: [stopFile],
     },
     context,
   ) as Promise<LoadResult | LoadUnwritten>;

@@ -32,6 +32,7 @@ import { mcp as protocolMcp } from '../runtime/protocols/mcp.ts';
 import { file as stateStoreFile } from '../runtime/state/file.ts';
 import { memory as stateStoreMemory } from '../runtime/state/memory.ts';
 import { dockerTarget as targetDocker } from '../runtime/targets/docker.ts';
+import { kubernetesTarget as targetKubernetes } from '../runtime/targets/kubernetes.ts';
 import { processTarget as targetProcess } from '../runtime/targets/process.ts';
 
 export const frontends = [frontendDeclared, frontendLanggraph, frontendOpenaiAgents, frontendTypescript] as const;
@@ -41,7 +42,7 @@ export const emitters = [emitterCompose, emitterKubernetes] as const;
 export const protocols = [protocolA2a, protocolGrpc, protocolHttpJson, protocolInproc, protocolMcp] as const;
 export const llmBackends = [llmBackendLlamaCpp, llmBackendOpenaiCompatible, llmBackendReplay, llmBackendSimulated, llmBackendVllm] as const;
 export const stateStores = [stateStoreFile, stateStoreMemory] as const;
-export const targets = [targetDocker, targetProcess] as const;
+export const targets = [targetDocker, targetKubernetes, targetProcess] as const;
 export const collectors = [collectorDcgm, collectorLlamaCpp, collectorNvidiaSmi, collectorOtlp, collectorVllm] as const;
 export const searchStrategies = [searchStrategyExact, searchStrategyRandom] as const;
 export const views = [viewHtml, viewJson, viewMarkdown] as const;

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { BindAddress, Peers, ProcessBinding } from '../../compiler/contracts/binding.ts';
 import { toCallError } from '../../compiler/contracts/call-errors.ts';
 import { watchNames } from '../names.ts';
+import { ownUsage } from '../own-usage.ts';
 import { parseJson, type RunningServer, readBody, sendError, sendJson, startServer } from './http-server.ts';
 
 /** What a target may ask of a process. Absent ones have nothing to do. */
@@ -18,8 +19,8 @@ export interface ControlHandlers {
 }
 
 /**
- * The control address of a process: `GET /healthz`, `/readyz`, `/stats`; `PUT /peers`, `/sampling`, `/settings`; `POST /flush`,
- * `/drain`. Peers that have names are looked up until it is closed.
+ * The control address of a process: `GET /healthz`, `/readyz`, `/stats`, `/usage`; `PUT /peers`, `/sampling`, `/settings`;
+ * `POST /flush`, `/drain`. Peers that have names are looked up until it is closed.
  */
 export async function startControl(binding: Pick<ProcessBinding, 'control' | 'names'>, handlers: ControlHandlers): Promise<RunningServer> {
   const server = await startControlServer(binding.control, handlers);
@@ -40,6 +41,7 @@ function startControlServer(at: BindAddress, handlers: ControlHandlers): Promise
       sendJson(response, missing.length === 0 ? 200 : 503, { ready: missing.length === 0, missing });
     },
     'GET /stats': (_, response) => sendJson(response, 200, handlers.stats()),
+    'GET /usage': (_, response) => sendJson(response, 200, ownUsage()),
     'PUT /peers': async (request, response) => {
       handlers.peers(parseJson(await readBody(request)) as Peers);
       sendJson(response, 200, { missing: handlers.missing() });

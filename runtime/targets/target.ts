@@ -59,6 +59,8 @@ export interface Deployment {
   readonly plan: Plan;
   /** Base URLs users call: one per ingress replica, or the gateway's. */
   readonly ingressUrls: readonly string[];
+  /** The same as jobs of this target reach them; absent: as this machine does. */
+  readonly jobUrls?: readonly string[];
   /** Cumulative since start, per replica of every unit and service. */
   usage(): Promise<readonly ProcessUsage[]>;
   /** What each running replica says of itself (`GET /stats` of its control address); null where it says nothing. */
@@ -118,6 +120,10 @@ export interface Job {
   readonly input: unknown;
   readonly folder: string;
   readonly timeoutMs: number;
+  /** Files of this machine that the input names and the program writes: they are here when it has ended, wherever it ran. */
+  readonly writes?: readonly string[];
+  /** Files of this machine that the input names and the program looks for: it sees them soon after they are there. */
+  readonly watches?: readonly string[];
 }
 export const jobVariable = 'DMAS_JOB';
 
