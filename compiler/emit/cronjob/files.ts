@@ -52,11 +52,14 @@ export function emitCronjob(input: EmitInput, options: { readonly [option: strin
     ...{ secrets: secretsOf(plan), ...roomOf(plan) },
   };
   const head = `# Written by dmas-opt from ${facts.origin}; see README.md.\n`;
-  const objects = [volumeClaim(study), cronJob(study)].map((object) => stringify(object, { lineWidth: 0 }));
+  const objects = [volumeClaim(study), cronJob(study)].map((object) => stringify(object, { lineWidth: 0, aliasDuplicateObjects: false }));
   return [
     { path: 'kubernetes/cronjob.yaml', content: `${head}${objects.join('---\n')}` },
     { path: 'kubernetes/Dockerfile', content: dockerfile(settings) },
-    { path: '.github/workflows/dmas-opt.yaml', content: `${head}${stringify(workflow(study), { lineWidth: 0 })}` },
+    {
+      path: '.github/workflows/dmas-opt.yaml',
+      content: `${head}${stringify(workflow(study), { lineWidth: 0, aliasDuplicateObjects: false })}`,
+    },
     { path: 'README.md', content: readme(input, study) },
   ];
 }
