@@ -8,6 +8,8 @@ const { values } = parseArgs({
     port: { type: 'string', default: '0' },
     kubeconfig: { type: 'string' },
     namespace: { type: 'string', default: 'default' },
+    run: { type: 'string', default: 'pretend' },
+    image: { type: 'string', multiple: true, default: [] },
   },
 });
 if (values.version !== '1.32' && values.version !== '1.34') throw new Error('--version is 1.32 or 1.34');

@@ -11,16 +11,29 @@ import { selfSigned } from './certificate.ts';
 import { deployments } from './controllers/deployments.ts';
 import { endpoints } from './controllers/endpoints.ts';
 import { garbage } from './controllers/garbage.ts';
+import { jobs } from './controllers/jobs.ts';
 import { ControllerLoop } from './controllers/loop.ts';
 import { replicaSets } from './controllers/replicas.ts';
 import { scheduler } from './controllers/scheduler.ts';
+import { statefulSets } from './controllers/stateful-sets.ts';
+import { statuses } from './controllers/statuses.ts';
+import { Balancer } from './kubelet/balancer.ts';
 import { Kubelet } from './kubelet/kubelet.ts';
+import { startNameServer } from './kubelet/names.ts';
 import { pretendEngine } from './kubelet/pretend.ts';
+import { processEngine } from './kubelet/processes.ts';
 import type { Store } from './state/store.ts';
 
 export interface StandInOptions {
   readonly version?: KubernetesVersion;
   readonly port?: number;
+  /**
+   * What pods do: `pretend` (the default) says they run; `process` runs their containers as processes here, each pod on a
+   * loopback address of its own, found by the names of services.
+   */
+  readonly run?: 'pretend' | 'process';
+  /** Images of mode `process`: name → folder that holds what a container sees as `/`; `*` stands for every name. */
+  readonly images?: { readonly [image: string]: string };
   /** Milliseconds until a pretended container is ready. */
   readonly readyMs?: number;
   /** Milliseconds a pretended job runs. */
@@ -53,6 +66,8 @@ export interface KubernetesStandIn {
   addUser(name: string, rights: readonly Right[]): string;
   /** Makes something go wrong until the answer is called. */
   fault(fault: Fault): () => void;
+  /** Makes an image known: a folder that holds what a container sees as `/`. */
+  addImage(image: string, folder: string): void;
   clearFaults(): void;
   dropWatches(): void;
   /** Forgets old changes, so that watches from before get 410. */
@@ -70,15 +85,19 @@ export async function startKubernetesStandIn(options: StandInOptions = {}): Prom
   const world = createWorld(options.version ?? '1.34');
   world.users.set(adminToken, { name: 'admin', groups: ['system:masters', 'system:authenticated'], rights: [everything] });
   furnish(world, options);
-  const engine = pretendEngine({ jobMs: options.jobMs ?? 100 });
+  for (const [image, folder] of Object.entries(options.images ?? {})) world.images.set(image, folder);
+  const names = options.run === 'process' ? await startNameServer(world) : null;
+  const engine = names ? processEngine(world, names.address) : pretendEngine({ jobMs: options.jobMs ?? 100 });
+  const balancer = new Balancer();
   const kubelet = new Kubelet(world, engine, {
-    readyMs: options.readyMs ?? 50,
+    readyMs: names ? 0 : (options.readyMs ?? 50),
     pullMs: 0,
     backoffMs: options.backoffMs ?? 1_000,
     calmMs: 10_000,
     hostIp: '127.0.0.1',
   });
-  const loop = new ControllerLoop(world, [deployments, replicaSets, scheduler, endpoints, garbage, kubelet.look], 500);
+  const controllers = [deployments, replicaSets, statefulSets, jobs, scheduler, kubelet.look, endpoints, statuses, garbage];
+  const loop = new ControllerLoop(world, names ? [...controllers, balancer.look] : controllers, 500);
   const certificate = selfSigned();
   let listening = await listen(world, kubelet, certificate, options.port ?? 0);
   const { port } = listening.address;
@@ -97,6 +116,10 @@ export async function startKubernetesStandIn(options: StandInOptions = {}): Prom
       return token;
     },
     fault: (fault) => world.faults.add(fault),
+    addImage: (image, folder) => {
+      world.images.set(image, folder);
+      world.wake();
+    },
     clearFaults: () => world.faults.clear(),
     dropWatches: () => world.dropWatches(),
     compact: () => world.store.compact(),
@@ -109,6 +132,8 @@ export async function startKubernetesStandIn(options: StandInOptions = {}): Prom
       loop.close();
       await listening.close();
       await kubelet.close();
+      await balancer.close();
+      await names?.close();
     },
   };
 }

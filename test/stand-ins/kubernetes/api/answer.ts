@@ -6,6 +6,7 @@ import { aggregated, aggregatedType, groupList, groupOf, hasGroup, resourceList,
 import { faultRefusal } from './fault-refusals.ts';
 import { serveLog } from './log.ts';
 import { openApiIndex, openApiOf } from './openapi.ts';
+import { openApiV2, openApiV2Type } from './openapi-v2.ts';
 import { getOne, list, selectorOf, watch } from './read.ts';
 import { removalOf, remove, removeNamed } from './remove.ts';
 import { type ApiRequest, askedBy, isTrue, readPath, subjectOf, verbOf } from './request.ts';
@@ -137,7 +138,7 @@ function userOf(world: World, request: IncomingMessage): User {
 }
 
 interface Document {
-  readonly body: JsonObject | string;
+  readonly body: JsonObject | string | Buffer;
   readonly type: string;
 }
 
@@ -161,14 +162,15 @@ function documents(world: World, url: URL, accept: string): Document | null {
   if (root === 'apis' && third === '' && hasGroup(world, second))
     return plain({ kind: 'APIGroup', apiVersion: 'v1', ...groupOf(world, second) });
   if (root === 'apis' && more.length === 0 && hasGroup(world, second, third)) return plain(resourceList(world, second, third));
+  if (root === 'openapi' && second === 'v2') return { body: openApiV2(world), type: openApiV2Type };
   if (root !== 'openapi' || second !== 'v3') return null;
   if (third === '') return plain(openApiIndex(world));
   const [group, version] = third === 'api' ? ['', more[0] ?? ''] : [more[0] ?? '', more[1] ?? ''];
   return hasGroup(world, group, version) ? plain(openApiOf(world, group, version)) : null;
 }
 
-function send(response: ServerResponse, code: number, body: JsonObject | string, headers: { [name: string]: string } = {}): void {
-  const text = typeof body === 'string' ? body : `${JSON.stringify(body)}\n`;
+function send(response: ServerResponse, code: number, body: JsonObject | string | Buffer, headers: { [name: string]: string } = {}): void {
+  const text = typeof body === 'string' || Buffer.isBuffer(body) ? body : `${JSON.stringify(body)}\n`;
   response.writeHead(code, { 'content-type': 'application/json', ...headers, 'content-length': Buffer.byteLength(text) });
   response.end(text);
 }
