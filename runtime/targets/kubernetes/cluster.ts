@@ -200,7 +200,9 @@ function connect(config: KubeConfig, namespace: string): Cluster {
       const body = await readText(incoming);
       if (status === 401) prepared = undefined;
       const afterSeconds = Number(incoming.headers['retry-after'] ?? Number.NaN);
-      const again = status === 429 || (status >= 500 && Number.isFinite(afterSeconds));
+      // A server that starts or is replaced answers 502 to 504 for a moment; what it did not take may be asked again.
+      const starting = status >= 502 && status <= 504 && method !== 'POST' && throttled < brokenAttempts;
+      const again = status === 429 || starting || (status >= 500 && Number.isFinite(afterSeconds));
       throttled += 1;
       if (!again || throttled >= throttledAttempts) throw new ApiError(status, asked, body);
       const waitMs = Number.isFinite(afterSeconds) ? afterSeconds * 1000 : brokenPauseMs * 2 ** throttled;

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +10,7 @@ import { applyObject } from './apply.ts';
 import { interrupted, podLog, untilReady } from './bring-up.ts';
 import type { Cluster, KubernetesObject } from './cluster.ts';
 import { Controls } from './controls.ts';
+import { explained } from './failures.ts';
 import { tracesPort } from './inside/traces.ts';
 import { labels, labelValue, objectName, selectorOf } from './labels.ts';
 import { helperOptions, type KubernetesOptions } from './options.ts';
@@ -125,10 +127,12 @@ class KubernetesDeployment implements Deployment {
 
   async start(): Promise<void> {
     const { signal } = this.#context;
+    // Every request under way listens to it.
+    setMaxListeners(0, signal);
     mkdirSync(join(this.#request.folder, 'logs'), { recursive: true });
     signal.throwIfAborted();
     this.#record = await openRecord(this.#cluster, this.#name, this.id, signal);
-    await Promise.all([this.#pods.start(signal), this.#makers.start(signal)]);
+    await explained('listing what is there', this.#cluster, () => Promise.all([this.#pods.start(signal), this.#makers.start(signal)]));
     this.#pods.onChange(() => this.#noticePods());
     const collector = await this.#collector();
     const { members, common } = this.#stage(this.#plan, this.#request.bundles);

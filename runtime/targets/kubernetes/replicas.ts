@@ -13,6 +13,8 @@ export interface Place {
   pod: Pod | null;
   /** Ready at least once since it last came. */
   up: boolean;
+  /** Ready at least once. */
+  known: boolean;
   restarts: number;
   /** Of instances that have ended. */
   past: Counted;
@@ -45,7 +47,18 @@ export class Replicas {
   }
 
   #place = (replica: number): Place => ({
-    ...{ id: this.id, replica, pod: null, up: false, restarts: 0, past: noUsage, present: noUsage, instance: '', killed: false },
+    ...{
+      id: this.id,
+      replica,
+      pod: null,
+      up: false,
+      known: false,
+      restarts: 0,
+      past: noUsage,
+      present: noUsage,
+      instance: '',
+      killed: false,
+    },
   });
 
   resize(count: number): void {
@@ -91,8 +104,11 @@ export class Replicas {
   #noticeReady(place: Place, pod: Pod): void {
     place.instance = instanceOf(pod);
     if (place.up || !isReady(pod)) return;
+    const again = place.known;
     place.up = true;
-    if (!this.supervised) return;
+    place.known = true;
+    // One that is added is no restart.
+    if (!this.supervised || !again) return;
     place.restarts += 1;
     this.#incident({ unit: this.id, replica: place.replica, what: 'restarted', detail: `as ${pod.metadata.name}` });
     this.#returned(place);

@@ -10,6 +10,7 @@ const plurals: { readonly [kind: string]: string } = {
   'v1/Event': 'events',
   'v1/ResourceQuota': 'resourcequotas',
   'apps/v1/Deployment': 'deployments',
+  'apps/v1/ReplicaSet': 'replicasets',
   'apps/v1/StatefulSet': 'statefulsets',
   'v1/PersistentVolumeClaim': 'persistentvolumeclaims',
   'batch/v1/Job': 'jobs',
