@@ -44,6 +44,12 @@ export const serviceAddress = (id: string): LogicalAddress => `service://${id}`;
 /** Where the egress service listens for one member; see `withEgress`. */
 export const egressAddress = (caller: string): LogicalAddress => `${serviceAddress('egress')}/${caller}`;
 
+/** For whom an address of the egress service is; undefined for every other address. */
+export const egressCallerOf = (address: LogicalAddress): string | undefined => {
+  const root = egressAddress('');
+  return address.startsWith(root) ? address.slice(root.length) : undefined;
+};
+
 /** Everything a plan asks to be run, services first. */
 export const plannedMembers = (plan: Plan): readonly PlannedMember[] => [
   ...plan.services.map((service) => serviceMember(service, plan)),
