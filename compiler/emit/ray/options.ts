@@ -18,6 +18,9 @@ export const rayOptions = z.strictObject({
     ),
   maxReplicas: z.coerce.number().int().nonnegative().default(0).describe('Most replicas of each model; 0: as many as the layout has'),
   nodeSelector: words('Labels of the nodes with the GPUs: `pool=gpu,zone=a`'),
+  image: words('Name of the image of the units, built from `image/`; empty: the application’s name and the layout’s id'),
+  nodeImage: z.string().min(1).default('node:20-slim').describe('Image with Node.js 20 or newer it is built on'),
+  otlp: words('OTLP/HTTP base URL the units’ spans go to; empty: none are sent'),
   hfSecret: words('A Secret of the namespace with the key HF_TOKEN, for weights that need one'),
 });
 export type RayOptions = z.infer<typeof rayOptions>;

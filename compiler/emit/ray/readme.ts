@@ -1,4 +1,5 @@
 import type { Plan } from '../../contracts/index.ts';
+import { imageLines } from '../cluster/image.ts';
 import type { ExportFacts } from '../emitter.ts';
 import { rayServiceName } from './names.ts';
 import type { RayOptions } from './options.ts';
@@ -6,7 +7,14 @@ import { modelUrl } from './prepare.ts';
 import { deploymentName, type ServedPool, servePort } from './serve-config.ts';
 
 /** How to apply, verify and roll back what was written. */
-export function rayReadme(plan: Plan, pools: readonly ServedPool[], options: RayOptions, facts: ExportFacts): string {
+export function rayReadme(
+  plan: Plan,
+  pools: readonly ServedPool[],
+  options: RayOptions,
+  facts: ExportFacts,
+  image: string,
+  secrets: boolean,
+): string {
   const name = rayServiceName(plan);
   return [
     `# ${plan.application} with its models on Ray`,
@@ -17,7 +25,9 @@ export function rayReadme(plan: Plan, pools: readonly ServedPool[], options: Ray
     '|---|---|',
     '| `ray-service.yaml` | a RayService (`ray.io/v1`): Ray Serve LLM serves the models |',
     '| `serve-config.yaml` | what `serveConfigV2` in it says, for `serve deploy` on a Ray cluster without KubeRay |',
-    '| `agents/` | the units and services of the application: Deployments beside Ray, as format kubernetes writes them |',
+    '| `agents.yaml` | the units and services of the application: Deployments beside Ray, as format kubernetes writes them |',
+    '| `image/` | the image of all units: `docker build` needs nothing else |',
+    ...(secrets ? ['| `secrets.template.yaml` | names of the secrets, to be filled in and applied before the units |'] : []),
     '',
     '## Who runs where',
     '',
@@ -37,10 +47,12 @@ export function rayReadme(plan: Plan, pools: readonly ServedPool[], options: Ray
     '',
     '## Apply',
     '',
+    ...imageLines(image),
+    '',
     '```sh',
     'kubectl apply -f ray-service.yaml',
     `kubectl wait --for=condition=Ready rayservice/${name} --timeout=60m`,
-    'kubectl apply -k agents',
+    'kubectl apply -f agents.yaml',
     '```',
     '',
     'Loading the weights takes minutes. Units that come up first answer `unavailable` until the models do.',
@@ -63,7 +75,7 @@ export function rayReadme(plan: Plan, pools: readonly ServedPool[], options: Ray
     '## Roll back',
     '',
     '```sh',
-    'kubectl delete -k agents',
+    'kubectl delete -f agents.yaml',
     'kubectl delete -f ray-service.yaml',
     '```',
     '',

@@ -1,10 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import type { Project } from '../../../../cli/project.ts';
 import { DmasError, plannedModelsOf } from '../../../../compiler/contracts/index.ts';
 import type { MeasuredCapacity } from '../../../../compiler/emit/emitter.ts';
 import { rayEmitter } from '../../../../compiler/emit/ray/emit.ts';
 import { rayServiceName } from '../../../../compiler/emit/ray/names.ts';
+import { kubernetesVersions, validateObject, versionAtHand } from '../../../fixtures/kubernetes/validate.ts';
 import { serveSchema } from '../../../fixtures/ray/serve-schema.ts';
 import { rayServiceSchema } from '../../../fixtures/ray/service-schema.ts';
 import { contentOf, type Exported, exampleNames, exported, openExample } from '../exported.ts';
@@ -57,6 +58,16 @@ describe('the RayService of a layout', () => {
     }
     expect(files.plan.services.map(({ kind }) => kind)).not.toContain('model');
     expect(serviceOf(files).metadata.name).toBe('coding-agent-models');
+  });
+
+  it('lets the units that ask a model reach Ray, and no other', async () => {
+    const files = await exported(coding, rayEmitter);
+    const policies = parseAllDocuments(contentOf(files, 'agents.yaml'))
+      .map((document) => document.toJS())
+      .filter(({ kind }) => kind === 'NetworkPolicy');
+    const reaching = policies.filter(({ spec: { egress = [] } }) => JSON.stringify(egress).includes('"port":8000'));
+    const asking = files.plan.units.filter((unit) => plannedModelsOf(unit).length > 0);
+    expect(reaching.length).toBe(asking.length);
   });
 
   it('has the engines, the GPU and the routing of the layout', async () => {
@@ -158,6 +169,16 @@ describe('every example', async () => {
     const files = await attempt;
     expect(serveOf(files).applications.length).toBe(serviceOf(files).spec.rayClusterConfig.workerGroupSpecs.length);
     expect(serveSchema.parse(parse(contentOf(files, 'serve-config.yaml')))).toEqual(serveOf(files));
+    const { headGroupSpec, workerGroupSpecs } = serviceOf(files).spec.rayClusterConfig;
+    const pods = [headGroupSpec, ...workerGroupSpecs].map(({ template }) => ({
+      apiVersion: 'v1',
+      kind: 'PodTemplate',
+      metadata: { name: 'ray' },
+      template,
+    }));
+    const objects = [...pods, ...parseAllDocuments(contentOf(files, 'agents.yaml')).map((document) => document.toJS())];
+    for (const version of kubernetesVersions.filter(versionAtHand))
+      for (const object of objects) expect(validateObject(version, object), `${object.kind} ${object.metadata.name}`).toEqual([]);
     // Without weights only an example whose model names them comes out.
     if (name === 'coding-agent') return;
     const refused = await refusalOf(exported(project, rayEmitter));
