@@ -66,6 +66,8 @@ export interface ReplicaAddress {
   readonly url?: string;
   /** Not one of ours: it knows nothing of `CallMeta` and gets the protocol as its own clients speak it. */
   readonly foreign?: boolean;
+  /** It takes nothing new: it is here for calls that name its instance, until it has none left and goes. */
+  readonly retiring?: boolean;
 }
 
 /** One JSON line on standard output, prefixed by `startedPrefix`, once everything listens. */
@@ -80,5 +82,5 @@ export const bindingVariable = 'DMAS_BINDING';
 /** `http://host:port` of a TCP address. */
 export function httpUrl(at: BindAddress): string {
   if ('path' in at) throw new TypeError(`${at.path} is a unix socket, not a TCP address`);
-  return `http://${at.host}:${at.port}`;
+  return `http://${at.host.includes(':') && !at.host.startsWith('[') ? `[${at.host}]` : at.host}:${at.port}`;
 }

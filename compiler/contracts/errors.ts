@@ -242,6 +242,21 @@ export const errorCatalogue = {
     help: 'See the log of the unit named.',
     exitCode: environmentNotReady,
   },
+  DMAS_UPDATE_ROLLED_BACK: {
+    title: 'A new layout was taken back because it did not keep its promises while it was watched.',
+    help: 'The old layout serves, and no request was dropped. The message says which limit broke or what crashed; see docs/apply.md.',
+    exitCode: exitCodes.assertionFailed,
+  },
+  DMAS_LIVE_NOT_FOUND: {
+    title: 'There is no such running deployment, or it does not answer.',
+    help: 'dmas-opt deploy starts one; --deployment names one of several.',
+    exitCode: environmentNotReady,
+  },
+  DMAS_LIVE_BUSY: {
+    title: 'The running deployment is being changed already.',
+    help: 'Wait until that is over, or interrupt it.',
+    exitCode: environmentNotReady,
+  },
   DMAS_EXPORT: {
     title: 'A layout cannot be written in this format.',
     help: 'The message names what the format has no words for. Choose another format or another layout.',

@@ -19,6 +19,7 @@ export * from './profile.ts';
 export * from './provenance.ts';
 export * from './random.ts';
 export * from './suggest.ts';
+export * from './tally.ts';
 export * from './trace-attributes.ts';
 export * from './trace-digest.ts';
 export * from './traces.ts';

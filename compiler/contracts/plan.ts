@@ -103,6 +103,8 @@ export interface PlannedListener {
   readonly protocol: string;
   readonly options: { readonly [option: string]: Literal };
   readonly address: LogicalAddress;
+  /** Where somebody else looks for it, in files that fix ports; absent: any port. */
+  readonly port?: number;
 }
 
 export interface Route {

@@ -33,6 +33,8 @@ export interface PlannedMember {
 export interface MemberListener {
   readonly address: LogicalAddress;
   readonly transport: 'tcp' | 'unix';
+  /** See `PlannedListener.port`. */
+  readonly port?: number;
 }
 
 /** Under this address a unit that takes the application's requests listens for them. */
@@ -101,6 +103,10 @@ export const listenersOf = (unit: PlannedUnit): MemberListener[] =>
   unit.listens
     // Components of one process meet in memory: nothing to bind.
     .filter((listener) => listener.protocol !== 'inproc')
-    .map((listener) => ({ address: listener.address, transport: transportOf(listener) }));
+    .map((listener) => ({
+      address: listener.address,
+      transport: transportOf(listener),
+      ...(listener.port === undefined ? {} : { port: listener.port }),
+    }));
 
 const transportOf = (listener: PlannedListener): 'tcp' | 'unix' => (listener.options.transport === 'unix' ? 'unix' : 'tcp');

@@ -62,7 +62,7 @@ export async function startUnit(program: UnitProgram, binding?: ProcessBinding, 
     stats: () => statsOf(runtime, ingress),
     ...(ingress === undefined ? {} : { sampling: (ratio: number) => ingress.sample(ratio) }),
   };
-  const control = await startControl(present.control, handlers);
+  const control = await startControl(present, handlers);
   const started = {
     report: reportOf(control, listeners, door),
     close: () => closeUnit(runtime, listeners, door, control).finally(egress.close),
@@ -203,6 +203,6 @@ function statsOf(runtime: Runtime, ingress: Ingress | undefined) {
     eventLoop: { activeMs: utilization.active, idleMs: utilization.idle, utilization: utilization.utilization },
     memory: { rssBytes: rss, heapUsedBytes: heapUsed },
     cpu: process.cpuUsage(),
-    ...(ingress === undefined ? {} : { ingress: { waiting: ingress.waiting, samplingRatio: ingress.samplingRatio } }),
+    ...(ingress === undefined ? {} : { ingress: ingress.stats() }),
   };
 }

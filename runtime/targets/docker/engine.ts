@@ -49,11 +49,32 @@ export async function checkDockerTarget(image: string): Promise<Problem[]> {
   try {
     const engine = await openEngine();
     await ping(engine);
-    const { Os, Arch } = await engine.version();
-    return image ? [] : ownNodeProblems(Os, Arch);
+    const version = (await engine.version()) as Version;
+    return [...podmanProblems(version), ...(image ? [] : ownNodeProblems(version.Os, version.Arch))];
   } catch (error) {
     return [problem(`No Docker engine answers: ${(error as Error).message}.`, 'Start one, or set DOCKER_HOST.')];
   }
+}
+
+interface Version {
+  readonly Os: string;
+  readonly Arch: string;
+  readonly Components?: readonly { readonly Name: string; readonly Version: string }[];
+}
+
+/**
+ * Podman's compatible socket (tried: 4.3.1) drops the tag of an imported image, and answers to the options that keep
+ * containers of a network apart and without a way out that it does not know them.
+ */
+function podmanProblems({ Components = [] }: Version): Problem[] {
+  const podman = Components.find(({ Name }) => Name.startsWith('Podman'));
+  if (podman === undefined) return [];
+  return [
+    problem(
+      `The engine is Podman ${podman.Version}, whose networks cannot keep units apart and without a way out as Docker's do.`,
+      'Point DOCKER_HOST at a Docker engine, use target process, or run the files of dmas-opt export --format compose with podman compose.',
+    ),
+  ];
 }
 
 /** The names Node.js and Docker give to one processor. */

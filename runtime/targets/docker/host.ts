@@ -6,7 +6,7 @@ import type { DeployRequest } from '../target.ts';
 import { ensureAppImage } from './app-image.ts';
 import { startContainer } from './container.ts';
 import type { EnginePlace } from './engine.ts';
-import { ensureImage, ensureNodeImage } from './image.ts';
+import { ensureImage, ensureNodeImage, present } from './image.ts';
 import { dockerName } from './labels.ts';
 import { DeploymentNetworks } from './networks.ts';
 import { aliasesOf, unitUser } from './options.ts';
@@ -36,8 +36,8 @@ interface StateKeeper {
 export async function dockerHost(place: EnginePlace, settings: DockerSettings, request: DeployRequest): Promise<ReplicaHost> {
   const { docker, local } = place;
   const { deploymentId, otlpEndpoints } = request;
-  /** Image by the digest of a bundle in it. */
-  const images = new Map<string, string>();
+  /** Image by the digest of a bundle in it, and how it is made. */
+  const images = new Map<string, { readonly name: string; readonly build: () => Promise<string> }>();
   let newest = '';
   const networks = new DeploymentNetworks(docker, { deploymentId, otlpEndpoints, subnets: settings.subnets, local, image: () => newest });
   const stateFolder = join(request.folder, 'state');
@@ -72,10 +72,13 @@ export async function dockerHost(place: EnginePlace, settings: DockerSettings, r
   return {
     usageIntervalMs,
     async prepare({ plan, bundles }, signal) {
-      const base = settings.image || (await ensureNodeImage(docker));
-      await ensureImage(docker, base, signal);
-      newest = await ensureAppImage(docker, base, plan.application, bundles);
-      for (const { sha256 } of bundles) images.set(sha256, newest);
+      const build = async () => {
+        const base = settings.image || (await ensureNodeImage(docker));
+        await ensureImage(docker, base, signal);
+        return ensureAppImage(docker, base, plan.application, bundles);
+      };
+      newest = await build();
+      for (const { sha256 } of bundles) images.set(sha256, { name: newest, build });
       state ??= local ? folderState(stateFolder) : await openStateVolume(docker, deploymentId, newest, stateFolder);
       await networks.prepare(plan);
     },
@@ -87,7 +90,12 @@ export async function dockerHost(place: EnginePlace, settings: DockerSettings, r
       if (socket) throw new Error(`${socket.address} is a unix socket, which containers do not share`);
       if (member.program?.planned.image) await ensureImage(docker, member.program.planned.image, signal);
       const watcher = startedWatcher((line) => log.write(line));
-      const started = await startOf(launch, watcher, images.get(member.bundle?.sha256 ?? '') ?? newest);
+      const image = images.get(member.bundle?.sha256 ?? '');
+      const started = await startOf(launch, watcher, image?.name ?? newest).catch(async (error: { readonly statusCode?: number }) => {
+        // An image that nobody uses may be cleaned away before its first container is made.
+        if (error.statusCode !== 404 || image === undefined || (await present(docker, image.name))) throw error;
+        return startOf(launch, watcher, await image.build());
+      });
       try {
         if (member.program === null) checkReport(await beforeExit(watcher.report, started.exited, signal), member);
       } catch (error) {

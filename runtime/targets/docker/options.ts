@@ -1,8 +1,8 @@
 import type Docker from 'dockerode';
 import { bindingVariable, type LogicalAddress } from '../../../compiler/contracts/index.ts';
 import { egressCallerOf } from '../../../compiler/plan/members.ts';
+import { commandLine, type MemberProgram, programEnvironment } from '../../../compiler/plan/program-environment.ts';
 import type { Launch } from '../supervise/host.ts';
-import { commandLine, type MemberProgram, programEnvironment } from '../supervise/program.ts';
 import { bundlePath, stateInContainer } from './app-image.ts';
 import { dockerName, labels, ownerLabels } from './labels.ts';
 import type { Attachment } from './networks.ts';

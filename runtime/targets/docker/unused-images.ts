@@ -4,8 +4,8 @@ import { labels } from './labels.ts';
 /** An image of ours that no container is made of. */
 export interface UnusedImage {
   readonly line: string;
-  /** Seconds since the epoch. */
-  readonly createdAt: number;
+  /** Not one of Node.js alone. */
+  readonly ofApplication: boolean;
   /** Untagged: nobody can find it. */
   readonly dangling: boolean;
   remove(): Promise<void>;
@@ -31,7 +31,7 @@ export async function unusedImages(docker: Docker): Promise<UnusedImage[]> {
       const what = image.Labels?.[labels.application] ?? `Node.js ${image.Labels?.[labels.image] ?? ''}`;
       return {
         line: `image ${tag ?? image.Id} of ${what}`,
-        createdAt: image.Created,
+        ofApplication: ofApplication(image) === 1,
         dangling: tag === undefined,
         remove: () =>
           docker
@@ -42,10 +42,10 @@ export async function unusedImages(docker: Docker): Promise<UnusedImage[]> {
     });
 }
 
-/** Removes untagged images of ours, and the oldest beyond `keep` that no container is made of. */
+/** Removes untagged images of ours, and the oldest of applications beyond `keep` that no container is made of. */
 export async function pruneImages(docker: Docker, keep: number): Promise<void> {
   const unused = await unusedImages(docker);
-  const tagged = unused.filter(({ dangling }) => !dangling);
+  const tagged = unused.filter(({ dangling, ofApplication }) => !dangling && ofApplication);
   for (const image of [...unused.filter(({ dangling }) => dangling), ...tagged.slice(keep)]) await image.remove();
 }
 

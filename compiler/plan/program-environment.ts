@@ -1,5 +1,5 @@
-import type { LogicalAddress, PlannedModel, PlannedProgram } from '../../../compiler/contracts/index.ts';
-import { proxyVariables } from '../../egress/variables.ts';
+import type { LogicalAddress, PlannedModel, PlannedProgram } from '../contracts/index.ts';
+import { proxyVariables } from './proxy-variables.ts';
 
 /** What a target needs to start something that somebody else built. */
 export interface MemberProgram {
