@@ -1,17 +1,19 @@
-import type {
-  Block,
-  BlockPurpose,
-  Incident,
-  LoadFacts,
-  Plan,
-  PoolLoad,
-  ProcessUsage,
-  Provenance,
-  ReplayFacts,
-  Sample,
-  SpanRecord,
-  Workflow,
+import {
+  type Block,
+  type BlockPurpose,
+  grantsOf,
+  type Incident,
+  type LoadFacts,
+  type Plan,
+  type PoolLoad,
+  type ProcessUsage,
+  type Provenance,
+  type ReplayFacts,
+  type Sample,
+  type SpanRecord,
+  type Workflow,
 } from '../compiler/contracts/index.ts';
+import { accessOf } from '../compiler/plan/access.ts';
 import type { PricesConfig } from '../scenarios/schema.ts';
 import { buildTraces } from './analyze/tree.ts';
 import { classResult } from './block/classes.ts';
@@ -89,6 +91,7 @@ export function foldBlock(input: BlockInput): Block {
     warmupMs,
     durationMs,
     samplingRatio,
+    grants: grantsOf(accessOf(input.plan)),
     classes,
     usage,
     load,

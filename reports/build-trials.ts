@@ -48,6 +48,7 @@ function buildTrial(source: TrialSource, baseline: Configuration | undefined, in
     cpuMsPerRequest: cpuSeconds && scaled(cpuSeconds, 1000),
     errorRate: meanOver(blocks, 'errorRate')?.point ?? null,
     throughputPerSecond: meanOver(blocks, 'throughput')?.point ?? null,
+    grants: source.blocks.find((block) => block.grants !== undefined)?.grants ?? source.prediction?.grants ?? null,
     slo: input.scenario.config.objective.slo.map((limit) => {
       const { value, holds } = checkLimit(blocks, limit);
       return { metric: limit.metric, requestClass: limit.class ?? null, value: value?.point ?? null, holds };

@@ -222,6 +222,8 @@ export interface ReportTrial {
   readonly cpuMsPerRequest: Estimate | null;
   readonly errorRate: number | null;
   readonly throughputPerSecond: number | null;
+  /** Rights its units and services have together; null where no plan of it was run or predicted. */
+  readonly grants: number | null;
   /** Per limit of the objective, in its order: holds at the pessimistic end of the interval. */
   readonly slo: readonly {
     readonly metric: string;

@@ -25,6 +25,7 @@ const options = z.object({
     .min(0)
     .default(16)
     .describe('Images of applications that no container is made of and that are kept for the next time; older ones are removed.'),
+  region: z.string().optional().describe('Where the machine stands, to be held against `rights.regions`; nothing is moved by it.'),
 });
 
 export const dockerTarget = defineTarget({
@@ -32,7 +33,7 @@ export const dockerTarget = defineTarget({
   title: 'Containers of a Docker engine',
   options,
   // Control groups hold both; a socket file of one container is not seen by another.
-  traits: { enforces: { vcpu: true, memory: true }, unixSockets: false, programs: 'image' },
+  traits: { enforces: { vcpu: true, memory: true }, unixSockets: false, programs: 'image', egress: 'proxy' },
   load: async () => {
     const { createDockerTarget } = await import('./docker/create.ts');
     return { create: (given) => createDockerTarget(options.parse(given)) };

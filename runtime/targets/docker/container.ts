@@ -10,6 +10,7 @@ import { stateInContainer } from './app-image.ts';
 import {
   aliasesOf,
   bindingInContainer,
+  callersOf,
   containerOptions,
   controlPort,
   endpointOf,
@@ -103,6 +104,7 @@ function filesOf(launch: Launch, { otlpEndpoints }: Placement, ports: ReadonlyMa
     control: { host: anyInterface, port: controlPort },
     listen: Object.fromEntries([...ports].map(([address, port]) => [address, { host: anyInterface, port }])),
     stateDir: stateInContainer,
+    ...callersOf(launch),
   };
   return [{ path: basename(bindingInContainer), content: Buffer.from(JSON.stringify(binding)), mode: 0o444 }];
 }

@@ -1,7 +1,8 @@
 import type Docker from 'dockerode';
 import { bindingVariable, type LogicalAddress } from '../../../compiler/contracts/index.ts';
+import { egressCallerOf } from '../../../compiler/plan/members.ts';
+import { commandLine, type MemberProgram, programEnvironment } from '../../../compiler/plan/program-environment.ts';
 import type { Launch } from '../supervise/host.ts';
-import { commandLine, type MemberProgram, programEnvironment } from '../supervise/program.ts';
 import { bundlePath, stateInContainer } from './app-image.ts';
 import { dockerName, labels, ownerLabels } from './labels.ts';
 import type { Attachment } from './networks.ts';
@@ -41,6 +42,13 @@ const portOfListener = (index: number): number => controlPort + 1 + index;
 
 /** All replicas of a unit have this name beside their own; the engine's name server gives one after the other. */
 const sharedAlias = (id: string): string => dockerName(`${id}-any`);
+
+/** Networks of an engine know no ports, so the way out knows its callers by their addresses. */
+export function callersOf({ member }: Pick<Launch, 'member'>): { readonly callers?: { readonly [id: string]: string } } {
+  const callers = member.listens.flatMap(({ address }) => egressCallerOf(address) ?? []);
+  return callers.length === 0 ? {} : { callers: Object.fromEntries(callers.map((id) => [id, sharedAlias(id)])) };
+}
+
 export const aliasesOf = ({ member, instanceId }: Pick<Launch, 'member' | 'instanceId'>): string[] => [
   dockerName(instanceId),
   sharedAlias(member.id),
