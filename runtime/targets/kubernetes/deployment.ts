@@ -233,9 +233,7 @@ class KubernetesDeployment implements Deployment {
     await Promise.all([...this.#doors.values(), ...this.#metrics.values(), this.#traces].map((tunnel) => tunnel?.close()));
     await this.#controls.close();
     // What cannot be removed now is found by `clean` once this process has ended.
-    await removeAllOf(this.#cluster, this.#pods, this.id, graceMs > 0 ? this.#waves(this.#plan, this.#staged) : [], graceMs).catch(
-      () => {},
-    );
+    await removeAllOf(this.#cluster, this.#pods, this.id, graceMs).catch(() => {});
     await this.#record?.close().catch(() => {});
     await Promise.all([this.#pods.close(), this.#makers.close()]);
   }

@@ -20,6 +20,7 @@ import { helperOptions, type KubernetesOptions } from './options.ts';
 import { type Condition, endOf, endText, isReady, type Pod } from './pods.ts';
 import { ownership } from './record.ts';
 import { objectPath } from './resources.ts';
+import { removeAndWait } from './tear-down.ts';
 import { send } from './traces.ts';
 import { openTunnel } from './tunnel.ts';
 import { ObjectView } from './watch.ts';
@@ -70,8 +71,10 @@ export async function runKubernetesJob(cluster: Cluster, options: KubernetesOpti
       const log = await podLog(cluster, pod.metadata.name, {});
       writeFileSync(join(job.folder, `${fileName(job.id)}.log`), log, { mode: 0o600 });
     }
-    await pods.close();
     for (const object of objects.reverse()) await removeNow(cluster, object);
+    const left = pods.objects.map((one): KubernetesObject => ({ ...one, apiVersion: 'v1', kind: 'Pod' }));
+    await removeAndWait(cluster, pods, left, 0, 0).catch(() => {});
+    await pods.close();
   }
 }
 

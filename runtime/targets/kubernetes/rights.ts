@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { DmasError, type Problem } from '../../../compiler/contracts/index.ts';
 import { readObject } from './apply.ts';
 import { type Cluster, type ClusterOptions, openCluster } from './cluster.ts';
@@ -63,6 +64,8 @@ export async function checkKubernetes(options: ClusterOptions): Promise<Problem[
     throw error;
   }
   const signal = AbortSignal.timeout(checkMs);
+  // Every question listens to it.
+  setMaxListeners(0, signal);
   try {
     const [missing, namespace] = await Promise.all([missingRights(cluster, signal), namespaceProblem(cluster, signal)]);
     return [...namespace, ...rightsProblems(cluster, missing)];

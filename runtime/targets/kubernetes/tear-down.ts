@@ -47,41 +47,16 @@ async function removePresent(cluster: Cluster, object: KubernetesObject): Promis
   if (present !== null) await removeObject(cluster, present);
 }
 
-/**
- * Removes everything of a deployment but its record: what makes pods first, wave by wave, then the rest.
- *
- * @param waves names of Deployments in the order in which they are to end; what is in none ends last
- */
-export async function removeAllOf(
-  cluster: Cluster,
-  pods: ObjectView,
-  deploymentId: string,
-  waves: readonly (readonly string[])[],
-  graceMs: number,
-): Promise<void> {
+/** Removes everything of a deployment but its record: what makes pods first. Pods get the time their specification says, or none. */
+export async function removeAllOf(cluster: Cluster, pods: ObjectView, deploymentId: string, graceMs: number): Promise<void> {
   const selector = selectorOf({ [labels.deployment]: labelValue(deploymentId) });
   const objects = (await Promise.all(ownKinds.map((kind) => listed(cluster, kind, selector)))).flat();
-  const grace = graceMs > 0 ? undefined : 0;
-  for (const wave of waves) {
-    const makers = objects.filter(({ kind, metadata }) => ['Deployment', 'StatefulSet'].includes(kind) && wave.includes(metadata.name));
-    await removeAndWait(cluster, pods, [...makers, ...podsOf(pods, makers)], grace, graceMs);
+  const rest = objects.filter(({ metadata }) => metadata.labels?.[labels.role] !== recordRole);
+  for (const kind of ownKinds) {
+    await Promise.all(rest.filter((object) => kindOf(object) === kind).map((object) => removeObject(cluster, object)));
   }
-  const record = ({ metadata }: KubernetesObject) => metadata.labels?.[labels.role] === recordRole;
-  const rest = objects.filter((object) => !record(object));
-  for (const kind of ownKinds)
-    await Promise.all(rest.filter((object) => kindOf(object) === kind).map((object) => removePresent(cluster, object)));
   const left = await listed(cluster, 'v1/Pod', selector);
-  await removeAndWait(cluster, pods, left, grace, graceMs);
-}
-
-/** Pods by the labels their Deployment selects them by. */
-function podsOf(pods: ObjectView, makers: readonly KubernetesObject[]): KubernetesObject[] {
-  const selectors = makers.map(
-    ({ spec }) => (spec as { readonly selector: { readonly matchLabels: { readonly [label: string]: string } } }).selector.matchLabels,
-  );
-  const selected = ({ metadata }: KubernetesObject) =>
-    selectors.some((wanted) => Object.entries(wanted).every(([label, value]) => metadata.labels?.[label] === value));
-  return pods.objects.filter(selected).map((pod) => ({ ...pod, apiVersion: 'v1', kind: 'Pod' }));
+  await removeAndWait(cluster, pods, left, graceMs > 0 ? undefined : 0, graceMs);
 }
 
 /** What may not be listed was not made. */
