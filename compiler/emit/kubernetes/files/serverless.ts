@@ -57,7 +57,7 @@ function withoutGateway(input: EmitInput): EmitInput {
 }
 
 function readme(input: EmitInput, settings: ServerlessSettings, context: Context, service: KubernetesObject, hasCallees: boolean): string {
-  const { plan, facts, access } = input;
+  const { plan, facts } = input;
   const namespace = namespaceOf(input, settings);
   const kubectl = `kubectl -n ${namespace}`;
   const image = context.input.images['*'] ?? '';
@@ -122,7 +122,7 @@ function readme(input: EmitInput, settings: ServerlessSettings, context: Context
     '',
     'The network policy of the entry also opens the ports of Knative’s proxy in its pod, through which all requests come.',
     '',
-    ...rightsTable(access),
+    ...rightsTable(context.input.access),
     '',
   ];
   return lines.join('\n');
