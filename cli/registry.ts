@@ -3,6 +3,7 @@
 import { compose as emitterCompose } from '../compiler/emit/compose.ts';
 import { cronjob as emitterCronjob } from '../compiler/emit/cronjob.ts';
 import { kagent as emitterKagent } from '../compiler/emit/kagent.ts';
+import { knative as emitterKnative } from '../compiler/emit/knative.ts';
 import { kubernetes as emitterKubernetes } from '../compiler/emit/kubernetes.ts';
 import { ray as emitterRay } from '../compiler/emit/ray.ts';
 import { systemd as emitterSystemd } from '../compiler/emit/systemd.ts';
@@ -37,7 +38,15 @@ import { kubernetesTarget as targetKubernetes } from '../runtime/targets/kuberne
 import { processTarget as targetProcess } from '../runtime/targets/process.ts';
 
 export const frontends = [frontendDeclared, frontendLanggraph, frontendOpenaiAgents, frontendTypescript] as const;
-export const emitters = [emitterCompose, emitterCronjob, emitterKagent, emitterKubernetes, emitterRay, emitterSystemd] as const;
+export const emitters = [
+  emitterCompose,
+  emitterCronjob,
+  emitterKagent,
+  emitterKnative,
+  emitterKubernetes,
+  emitterRay,
+  emitterSystemd,
+] as const;
 export const protocols = [protocolA2a, protocolGrpc, protocolHttpJson, protocolInproc, protocolMcp] as const;
 export const llmBackends = [llmBackendLlamaCpp, llmBackendOpenaiCompatible, llmBackendReplay, llmBackendSimulated, llmBackendVllm] as const;
 export const stateStores = [stateStoreFile, stateStoreMemory] as const;

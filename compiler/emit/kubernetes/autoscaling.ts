@@ -9,7 +9,7 @@ const tolerance = 0.1;
 /** Below this a share of CPU says more of garbage collection than of load: the unit waits for others, e.g. for a model. */
 const leastUtilization = 15;
 /** How far a pod may grow over what was measured, where nobody says. */
-const growth = 2;
+export const growth = 2;
 
 /** Why replicas of a pod stay as many as they are, or null. */
 export function fixedReplicas(context: Context, pod: PodGroup): string | null {

@@ -134,3 +134,16 @@ const publishOf = ({ host, ingressClass, tlsSecret }: ManifestSettings) => ({
   ...(ingressClass === '' ? {} : { className: ingressClass }),
   ...(tlsSecret === '' ? {} : { tlsSecret }),
 });
+
+export const serverlessOptions = z.strictObject({
+  ...commonOptions,
+  minScale: z.int().min(0).default(0).describe('Replicas of the entry that always run. 0: none while nobody asks.'),
+  maxScale: z.int().min(0).default(0).describe('Most replicas of the entry. 0: twice those of the layout.'),
+  idleSeconds: z
+    .int()
+    .min(6)
+    .max(3600)
+    .default(60)
+    .describe('How long nobody must have asked before replicas are taken away (stable window).'),
+});
+export type ServerlessSettings = z.infer<typeof serverlessOptions>;

@@ -6,6 +6,7 @@ import { secretTemplatesOf } from '../secrets.ts';
 import { type ManifestSettings, manifestInput, namespaceOf } from '../settings.ts';
 import { chartFiles } from './chart.ts';
 import { imageFiles } from './image.ts';
+import { secretFiles } from './parts.ts';
 import { manifestsReadme } from './readme.ts';
 import { printObjects } from './yaml.ts';
 
@@ -69,13 +70,4 @@ function overlay(image: string, namespace: string, head: readonly string[]): str
     [object],
     [...head, 'newName: the registry and repository you pushed to. Patches of replicas and resources go here too.'],
   );
-}
-
-function secretFiles(templates: readonly KubernetesObject[]): readonly EmittedFile[] {
-  if (templates.length === 0) return [];
-  const head = [
-    'Secrets the pods refer to, each held by one unit alone. This file is no part of the kustomization: applied as it is,',
-    'it would empty the Secrets that are there. Fill in a copy that no repository gets, and apply that once.',
-  ];
-  return [{ path: 'secrets.example.yaml', content: printObjects(templates, head) }];
 }

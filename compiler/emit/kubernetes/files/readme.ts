@@ -2,11 +2,11 @@ import type { EmitInput } from '../../emitter.ts';
 import { claimLines, noteLines, rightsTable } from '../../readme-parts.ts';
 import { autoscaler, fixedReplicas } from '../autoscaling.ts';
 import type { Context } from '../context.ts';
-import { secretNameOf } from '../environment.ts';
 import type { KubernetesObject } from '../input.ts';
 import { publicPort } from '../services.ts';
 import { type ManifestSettings, namespaceOf } from '../settings.ts';
 import { isStateful, programPath } from '../workloads.ts';
+import { secretSteps, shell } from './parts.ts';
 
 /** How to apply, verify and roll back the manifests, and what they leave open. */
 export function manifestsReadme(
@@ -90,22 +90,11 @@ export function manifestsReadme(
   return lines.join('\n');
 }
 
-const shell = (commands: readonly string[]): string[] => ['```sh', ...commands, '```'];
 const hasSecrets = ({ members }: Context) => members.some(({ secrets }) => secrets.length > 0);
 
 function repositoryOf(image: string): string {
   const at = image.lastIndexOf(':');
   return at > image.lastIndexOf('/') ? image.slice(0, at) : image;
-}
-
-function secretSteps(context: Context, kubectl: string): string[] {
-  const steps = context.members
-    .filter(({ secrets }) => secrets.length > 0)
-    .map(
-      ({ id, secrets }) =>
-        `${kubectl} create secret generic ${secretNameOf(context, id)} ${secrets.map((name) => `--from-literal=${name}="$${name}"`).join(' ')}`,
-    );
-  return steps.length === 0 ? [] : ['', 'Secrets, from variables of your shell, each for the one unit that needs it:', '', ...shell(steps)];
 }
 
 function verifySteps(context: Context, kubectl: string): string[] {
