@@ -39,7 +39,8 @@ import { overCeiling } from './protect.ts';
 import { openReference, type Reference } from './reference.ts';
 import { llmBackends } from './registry.ts';
 import { replayFacts, replayStats } from './replay-facts.ts';
-import type { RunFolder } from './run-folder.ts';
+import { ownReceivers, withRights } from './rights.ts';
+import { type RunFolder, writeJson } from './run-folder.ts';
 import { studyEffects } from './side-effects.ts';
 
 export interface LaboratoryOptions {
@@ -142,16 +143,20 @@ export async function deployConfiguration(
 ): Promise<Deployment> {
   const id = configurationId(configuration);
   const startedAtMs = context.now();
-  const planned = () => planOf(project, configuration, rest.live);
-  const { plan, bundles } = rest.compiled ?? (await compile(project, rest.change === undefined ? planned() : rest.change(planned())));
+  const planned = () => {
+    const plan = planOf(project, configuration, rest.live);
+    return rest.change === undefined ? plan : withRights(project, rest.change(plan));
+  };
+  const { plan, bundles } = rest.compiled ?? (await compile(project, planned()));
   const deploymentFolder = join(folder.file('deployments'), deploymentId);
   await mkdir(deploymentFolder, { recursive: true });
+  const deployStartedAtMs = context.now();
   const deployment = await target.deploy(
     {
       deploymentId,
       plan,
       bundles,
-      otlpEndpoints: [collector?.url, process.env.OTEL_EXPORTER_OTLP_ENDPOINT].filter((url): url is string => Boolean(url)),
+      otlpEndpoints: [...(collector === undefined ? [] : [collector.url]), ...ownReceivers(project)],
       samplingRatio: 0,
       folder: deploymentFolder,
       sourceFolder: project.scenario.folder,
@@ -162,6 +167,10 @@ export async function deployConfiguration(
       ...(rest.effects === undefined ? {} : { effects: rest.effects }),
     },
     context,
+  );
+  // Whoever exports this layout tells an orchestrator how long to wait for it; nothing of the study depends on it.
+  await writeJson(join(deploymentFolder, 'ready.json'), { configurationId: id, readyMs: context.now() - deployStartedAtMs }).catch(
+    () => {},
   );
   emit({ type: 'deployed', configurationId: id, deploymentId, seconds: (context.now() - startedAtMs) / 1000 });
   return deployment;
@@ -219,7 +228,7 @@ async function measureBlock(
   const job = loadJob({
     workload: project.workload,
     request,
-    urls: deployment.ingressUrls,
+    urls: deployment.jobUrls ?? deployment.ingressUrls,
     samplesFile,
     stopFile,
     graceMs,
@@ -240,6 +249,8 @@ async function measureBlock(
       input: job,
       folder: join(folder.file('deployments'), deployment.id),
       timeoutMs: request.warmupMs + request.durationMs + graceMs + jobMarginMs,
+      writes: [samplesFile],
+      watches: [stopFile],
     },
     context,
   ) as Promise<LoadResult | LoadUnwritten>;

@@ -22,6 +22,11 @@ export interface ProcessBinding {
    * are found, looked up again and again. What is found takes the place of what `peers` says of that address.
    */
   readonly names?: { readonly [address: LogicalAddress]: PeerName };
+  /**
+   * For the egress service, where a target's networks do not tell ports apart: caller → host name behind which all its
+   * replicas are found. A call on that caller's port from another address is refused.
+   */
+  readonly callers?: { readonly [id: string]: string };
   /** OTLP/HTTP base URLs (`/v1/traces` is appended): the collector of dmas-opt first, then the user's. */
   readonly otlpEndpoints: readonly string[];
   /** Share of requests traced, decided at the ingress, 0 to 1. Changed live by `PUT /sampling`. */
@@ -77,5 +82,5 @@ export const bindingVariable = 'DMAS_BINDING';
 /** `http://host:port` of a TCP address. */
 export function httpUrl(at: BindAddress): string {
   if ('path' in at) throw new TypeError(`${at.path} is a unix socket, not a TCP address`);
-  return `http://${at.host}:${at.port}`;
+  return `http://${at.host.includes(':') && !at.host.startsWith('[') ? `[${at.host}]` : at.host}:${at.port}`;
 }

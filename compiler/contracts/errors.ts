@@ -131,6 +131,11 @@ export const errorCatalogue = {
     help: 'Use lower-case letters, digits and dashes.',
     exitCode: invalidInput,
   },
+  DMAS_WF_BAD_HOST: {
+    title: 'A part of the workflow declares an outside host that is none.',
+    help: 'Write host and port, such as api.example.com:443, without wildcards.',
+    exitCode: invalidInput,
+  },
   DMAS_WF_UNKNOWN_AGENT: {
     title: 'An agent refers to an agent or tool that has no implementation in the workflow.',
     help: 'Add its implementation to parts, or remove the reference.',

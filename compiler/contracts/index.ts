@@ -10,6 +10,7 @@ export * from './journal.ts';
 export * from './json.ts';
 export * from './measurement.ts';
 export * from './model-faults.ts';
+export * from './outside-host.ts';
 export * from './plan.ts';
 export * from './plugin.ts';
 export * from './pool-load.ts';

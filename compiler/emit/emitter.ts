@@ -1,16 +1,26 @@
-import type { Access, Bundle, Descriptor, Plan, Workflow } from '../contracts/index.ts';
+import type { Access, Bundle, Descriptor, Plan, TargetTraits, Workflow } from '../contracts/index.ts';
 
 /**
  * Plan → files somebody can apply without us. Pure: same input, same bytes; no clock, no random numbers, no files read.
  * Every emitter writes a `README.md` that says how to apply, verify and roll back what it wrote.
  */
 export interface Emitter {
+  /**
+   * The plan as this format needs it, e.g. with a listener more or a model served by somebody else: bundles and access
+   * are made of what it returns, and `emit` gets that plan. Absent: the plan as it is. Pure.
+   *
+   * @throws DmasError `DMAS_EXPORT` for a plan this format cannot express, with what to change
+   */
+  prepare?(plan: Plan, options: { readonly [option: string]: unknown }): Plan;
   /** @throws DmasError `DMAS_EXPORT` for a plan this format cannot express, with what to change */
   emit(input: EmitInput, options: { readonly [option: string]: unknown }): readonly EmittedFile[];
 }
 
 export interface EmitInput {
+  /** What `prepare` made of the layout's plan. */
   readonly plan: Plan;
+  /** The layout's plan itself; absent: `plan`. */
+  readonly layoutPlan?: Plan;
   /** One for every unit and service of ours. */
   readonly bundles: readonly Bundle[];
   readonly access: Access;
@@ -30,6 +40,8 @@ export interface ExportFacts {
   readonly claims: readonly string[];
   /** The command that runs this scenario again, for schedules: arguments after `dmas-opt`. */
   readonly scenarioFile: string;
+  /** What a README must say of this layout as these files have it, one sentence each. Absent: nothing. */
+  readonly notes?: readonly string[];
 }
 
 export interface MeasuredCapacity {
@@ -49,5 +61,15 @@ export interface EmittedFile {
   readonly mode?: number;
 }
 
-export type EmitterDescriptor = Descriptor<'emitter', { readonly formats: string }, Emitter>;
+export interface EmitterTraits {
+  /** What comes out, for `dmas-opt export --list`. */
+  readonly formats: string;
+  /** What the place these files are for can do, as of a target; absent: containers with addresses of their own. */
+  readonly target?: TargetTraits;
+}
+
+/** Containers: limits hold, nothing but the network between them, programs of others come as images. */
+export const containerTraits: TargetTraits = { enforces: { vcpu: true, memory: true }, unixSockets: false, programs: 'image' };
+
+export type EmitterDescriptor = Descriptor<'emitter', EmitterTraits, Emitter>;
 export const defineEmitter = (descriptor: Omit<EmitterDescriptor, 'kind'>): EmitterDescriptor => ({ kind: 'emitter', ...descriptor });

@@ -22,9 +22,14 @@ export interface Target {
   /** Runs a bundled program to its end, outside this process, and returns what it printed as its last JSON line. */
   runJob(job: Job, context: StageContext): Promise<unknown>;
   /** Finds what dead owners left behind and removes it; returns a line per thing removed. */
-  clean(): Promise<readonly string[]>;
+  clean(options?: CleanOptions): Promise<readonly string[]>;
   /** What `clean` would remove. */
-  leftovers(): Promise<readonly string[]>;
+  leftovers(options?: CleanOptions): Promise<readonly string[]>;
+}
+
+export interface CleanOptions {
+  /** Also what is kept for the next deployment and that nobody uses now, such as images. Absent: it stays. */
+  readonly caches?: boolean;
 }
 
 export interface DeployRequest {
@@ -54,6 +59,8 @@ export interface Deployment {
   readonly plan: Plan;
   /** Base URLs users call: one per ingress replica, or the gateway's. */
   readonly ingressUrls: readonly string[];
+  /** The same as jobs of this target reach them; absent: as this machine does. */
+  readonly jobUrls?: readonly string[];
   /** Cumulative since start, per replica of every unit and service. */
   usage(): Promise<readonly ProcessUsage[]>;
   /** What each running replica says of itself (`GET /stats` of its control address); null where it says nothing. */
@@ -113,6 +120,10 @@ export interface Job {
   readonly input: unknown;
   readonly folder: string;
   readonly timeoutMs: number;
+  /** Files of this machine that the input names and the program writes: they are here when it has ended, wherever it ran. */
+  readonly writes?: readonly string[];
+  /** Files of this machine that the input names and the program looks for: it sees them soon after they are there. */
+  readonly watches?: readonly string[];
 }
 export const jobVariable = 'DMAS_JOB';
 

@@ -2,13 +2,13 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { httpUrl, type Incident, type Plan, type ProcessUsage, type StageContext } from '../../../compiler/contracts/index.ts';
+import { exportDelayMs } from '../../../compiler/plan/program-environment.ts';
 import type { Deployment, DeployRequest, ModelServerAddress, UpdateRequest, UpdateSteps } from '../target.ts';
 import { readStats } from './control.ts';
 import { deadline } from './deadline.ts';
 import type { ReplicaHost, ReplicaUsage } from './host.ts';
 import { ReplicaLog } from './log.ts';
 import { fileName, type Member, memberKey, membersOf } from './members.ts';
-import { exportDelayMs } from './program.ts';
 import { addUsage, noUsage, Slot } from './slot.ts';
 import { type SuperviseSettings, Supervisor } from './supervisor.ts';
 import { killMarginMs, Update } from './update.ts';
@@ -79,6 +79,7 @@ class SupervisedDeployment implements Deployment {
     );
     const until = deadline(this.#request.readyTimeoutMs, this.#context.signal, this.#supervisor.stopping.signal);
     try {
+      await this.#supervisor.prepare(this.#request, this.#context, until.signal);
       await this.#supervisor.bringUp(this.#worlds.present.slots, until.signal);
     } finally {
       until.clear();

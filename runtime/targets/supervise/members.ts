@@ -9,7 +9,7 @@ import {
   type Resources,
 } from '../../../compiler/contracts/index.ts';
 import { listenersOf, type MemberListener, type PlannedMember, plannedMembers, serviceAddress } from '../../../compiler/plan/members.ts';
-import type { MemberProgram } from './program.ts';
+import type { MemberProgram } from '../../../compiler/plan/program-environment.ts';
 
 /** One replica of one unit or service: what is started, restarted and kept or replaced as one. */
 export interface Member {
@@ -70,9 +70,10 @@ function settingsOf({ planned }: PlannedMember, { ingress }: Plan): Json {
   return { balancing: planned.options.balancing ?? null, ingress: ingress as unknown as Json };
 }
 
-function programOf({ kind, program, component, models }: PlannedMember, plan: Plan): MemberProgram | null {
+function programOf({ kind, program, component, models, planned }: PlannedMember, plan: Plan): MemberProgram | null {
   if (program === null) return null;
-  if (kind === 'service') return { planned: program, component, models, reaches: {} };
+  const out = planned.egress === undefined ? [] : egressOf(planned.egress, plan);
+  if (kind === 'service') return { planned: program, component, models, reaches: Object.fromEntries(out), ...egressField(planned) };
   const units = plan.units.flatMap((unit) =>
     listenersOf(unit).map(({ address }, listener) => {
       const fixedPort = unit.program?.fixedPort;
@@ -80,7 +81,17 @@ function programOf({ kind, program, component, models }: PlannedMember, plan: Pl
     }),
   );
   const services = plan.services.map(({ id }) => [serviceAddress(id), { id, listener: 0 }] as const);
-  return { planned: program, component, models, reaches: Object.fromEntries([...units, ...services]) };
+  return { planned: program, component, models, reaches: Object.fromEntries([...units, ...services, ...out]), ...egressField(planned) };
+}
+
+const egressField = ({ egress }: PlannedMember['planned']) => (egress === undefined ? {} : { egress });
+
+/** Which listener of the egress service is this member's. */
+function egressOf(address: LogicalAddress, plan: Plan) {
+  return plannedMembers(plan).flatMap(({ id, listens }) => {
+    const listener = listens.findIndex((candidate) => candidate.address === address);
+    return listener < 0 ? [] : [[address, { id, listener }] as const];
+  });
 }
 
 /** What its neighbours listen on: it learns their addresses when it starts and never again, so it goes when they change. */

@@ -120,9 +120,14 @@ const endsSoon = (running: RunningReplica): Promise<boolean> =>
   Promise.race([running.exited.then(() => true), sleep(exitNoticeMs, false, { ref: false })]);
 
 export const noUsage: ReplicaUsage = { cpuSeconds: 0, peakMemoryMb: 0 };
+/** What one host counts and another does not stays absent until somebody counted it. */
+const countedKeys = ['throttledSeconds', 'receivedBytes', 'sentBytes'] as const;
 export const addUsage = (a: ReplicaUsage, b: ReplicaUsage): ReplicaUsage => ({
   cpuSeconds: a.cpuSeconds + b.cpuSeconds,
   peakMemoryMb: Math.max(a.peakMemoryMb, b.peakMemoryMb),
+  ...Object.fromEntries(
+    countedKeys.flatMap((key) => (a[key] === undefined && b[key] === undefined ? [] : [[key, (a[key] ?? 0) + (b[key] ?? 0)]])),
+  ),
 });
 
 /** Where the running replicas of every address are, in replica order; an address whose replicas are all down has none. */

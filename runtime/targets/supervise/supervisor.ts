@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DmasError, fail, type Incident, type StageContext } from '../../../compiler/contracts/index.ts';
+import { DmasError, fail, type Incident, type Plan, type StageContext } from '../../../compiler/contracts/index.ts';
 import type { DeployRequest } from '../target.ts';
 import { DeadlineExceeded, deadline } from './deadline.ts';
 import { failOnDisk } from './disk.ts';
@@ -58,6 +58,25 @@ export class Supervisor {
       if (!slot.running) fail('DMAS_DEPLOY_FAILED', `${memberName(slot.member)} ended as soon as it was ready.${logTail(slot)}`);
       slot.supervised = true;
     }
+  }
+
+  /** Makes what the members of a plan share. Anything but a `DmasError` becomes one. */
+  async prepare(next: Pick<DeployRequest, 'plan' | 'bundles'>, context: StageContext, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#host.prepare?.(next, signal);
+    } catch (error) {
+      if (context.signal.aborted) throw interrupted(error);
+      failOnDisk(error);
+      if (error instanceof DmasError) throw error;
+      const reason = signal.aborted ? signal.reason : error;
+      const late = reason instanceof DeadlineExceeded ? `took longer than ${this.#request.readyTimeoutMs} ms` : null;
+      fail('DMAS_DEPLOY_FAILED', `Preparing what the plan needs ${late ?? `failed: ${errorText(reason)}`}.`, { cause: error });
+    }
+  }
+
+  /** Only members of `plan` run now: lets go of what served the one before alone. */
+  async settle(plan: Plan): Promise<void> {
+    await this.#host.settle?.(plan);
   }
 
   async #launch(slot: Slot, publicPort: number, signal: AbortSignal): Promise<void> {

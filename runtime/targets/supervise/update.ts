@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fail, type Plan, type StageContext } from '../../../compiler/contracts/index.ts';
 import { serviceAddress } from '../../../compiler/plan/members.ts';
-import type { UpdateSteps } from '../target.ts';
+import type { DeployRequest, UpdateSteps } from '../target.ts';
 import { readStats } from './control.ts';
 import { deadline } from './deadline.ts';
 import { drainWaves, type Member, memberKey, memberName } from './members.ts';
@@ -93,6 +93,7 @@ export class Update {
     const kept = this.#next.slots.length - this.#fresh.length;
     this.#enter('prepare', `${this.#fresh.length} replicas start, ${kept} stay, ${this.#retiring.length} will go`);
     worlds.beside = this.#next;
+    await supervisor.prepare(sharedBy(this.#next), this.#context, signal);
     await supervisor.bringUp(beside, signal);
   }
 
@@ -157,13 +158,16 @@ export class Update {
   async #commit(): Promise<void> {
     this.#enter('commit', `${this.#retiring.length} old replicas finish what they have and go`);
     await this.#leave(this.#old, this.#retiring);
+    await this.#parts.supervisor.settle(this.#next.plan);
   }
 
   async #rollBack(reason: string): Promise<void> {
     this.#enter('rollback', reason);
+    await this.#backToOld();
     const old = await this.#bringBackLost();
     await this.#shift(this.#next, old);
     await this.#leave(this.#next, this.#fresh);
+    await this.#parts.supervisor.settle(old.plan);
   }
 
   /** Before anything was shifted nobody uses the new replicas. */
@@ -174,7 +178,16 @@ export class Update {
     await Promise.allSettled(this.#fresh.map((slot) => slot.running?.kill()));
     worlds.beside = null;
     await Promise.all(this.#fresh.map((slot) => this.#parts.forget(slot)));
-    if (!supervisor.stopping.signal.aborted) await supervisor.pushPeers();
+    if (supervisor.stopping.signal.aborted) return;
+    await this.#backToOld();
+    await supervisor.pushPeers();
+    await supervisor.settle(this.#old.plan);
+  }
+
+  /** What a replica of the old plan needs when it is started again. Why the update failed says more than what went wrong on the way back. */
+  async #backToOld(): Promise<void> {
+    const { supervisor } = this.#parts;
+    await supervisor.prepare(sharedBy(this.#old), this.#context, supervisor.stopping.signal).catch(() => {});
   }
 
   /** Old replicas that had to leave for a port come again in new slots. */
@@ -235,6 +248,11 @@ export class Update {
     this.#steps.entered?.(phase, detail);
   }
 }
+
+const sharedBy = ({ plan, slots }: World): Pick<DeployRequest, 'plan' | 'bundles'> => ({
+  plan,
+  bundles: slots.flatMap(({ member }) => member.bundle ?? []),
+});
 
 const isDoor = ({ member }: Slot, { ingress }: Plan): boolean => serviceAddress(member.id) === ingress.gateway;
 
