@@ -37,7 +37,7 @@ import { overCeiling } from './protect.ts';
 import { openReference, type Reference } from './reference.ts';
 import { llmBackends } from './registry.ts';
 import { replayFacts, replayStats } from './replay-facts.ts';
-import type { RunFolder } from './run-folder.ts';
+import { type RunFolder, writeJson } from './run-folder.ts';
 import { studyEffects } from './side-effects.ts';
 
 export interface LaboratoryOptions {
@@ -129,6 +129,7 @@ export async function deployConfiguration(
   const bundles = await bundlePlan({ plan, workflow: project.workflow, cassette: project.recording?.text });
   const deploymentFolder = join(folder.file('deployments'), deploymentId);
   await mkdir(deploymentFolder, { recursive: true });
+  const deployStartedAtMs = context.now();
   const deployment = await target.deploy(
     {
       deploymentId,
@@ -145,6 +146,10 @@ export async function deployConfiguration(
       ...(rest.effects === undefined ? {} : { effects: rest.effects }),
     },
     context,
+  );
+  // Whoever exports this layout tells an orchestrator how long to wait for it; nothing of the study depends on it.
+  await writeJson(join(deploymentFolder, 'ready.json'), { configurationId: id, readyMs: context.now() - deployStartedAtMs }).catch(
+    () => {},
   );
   emit({ type: 'deployed', configurationId: id, deploymentId, seconds: (context.now() - startedAtMs) / 1000 });
   return deployment;

@@ -194,6 +194,17 @@ export function createProgram(setCode: SetCode): Command {
     .addOption(runsOption())
     .action(async (run, options) => setCode(await (await import('./commands/report.ts')).report(run, options)));
 
+  command('export [run]', 'write the best layout of a run, or another, as files that run without dmas-opt')
+    .option('--format <id>', 'what to write; see --list')
+    .option('--trial <n>', 'a trial of the run instead of its best layout', whole(0))
+    .option('--layout <layout>', 'baseline, all-in-one, one-per-agent, or a JSON file with a configuration')
+    .option('--out <folder>', 'where to; default: <scenario>-<format>')
+    .option('--set <option=value>', 'an option of the format; may be repeated', each)
+    .option('--force', 'overwrite what is there')
+    .option('--list', 'list the formats')
+    .addOption(runsOption())
+    .action(async (run, options) => setCode(await (await import('./commands/export.ts')).exportLayout(run, options)));
+
   command('list', 'list the runs')
     .option('--json', 'print as JSON')
     .addOption(runsOption())

@@ -1,5 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { hostname, networkInterfaces } from 'node:os';
 import { bindingVariable, type ProcessBinding, type StartedReport, startedPrefix } from '../compiler/contracts/binding.ts';
+import { instanceAt } from './names.ts';
 
 /** A deployed process, once everything listens. */
 export interface StartedProcess {
@@ -12,7 +15,33 @@ export interface StartedProcess {
 export function readBinding(): ProcessBinding {
   const file = process.env[bindingVariable];
   if (file === undefined) throw new Error(`${bindingVariable} names no file: this process is started by a deployment target`);
-  return JSON.parse(readFileSync(file, 'utf8')) as ProcessBinding;
+  const binding = JSON.parse(readFileSync(file, 'utf8')) as ProcessBinding;
+  return binding.instanceId === '' ? standing(binding) : binding;
+}
+
+/** One binding for all replicas: what is each one's own, it says itself. Where spans go is the environment's to say then. */
+function standing(binding: ProcessBinding): ProcessBinding {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_TRACES_SAMPLER_ARG: ratio } = process.env;
+  const told = binding.otlpEndpoints.length === 0 && endpoint !== undefined && endpoint !== '';
+  return {
+    ...binding,
+    instanceId: instanceAt(hostname(), randomBytes(3).toString('hex'), addressesOf(binding)),
+    ...(told ? { otlpEndpoints: [endpoint], samplingRatio: share(ratio) ?? binding.samplingRatio } : {}),
+    // Spans that go nowhere are not made.
+    ...(!told && binding.otlpEndpoints.length === 0 ? { samplingRatio: 0 } : {}),
+  };
+}
+
+const share = (text: string | undefined): number | undefined =>
+  text !== undefined && text !== '' && Number(text) >= 0 && Number(text) <= 1 ? Number(text) : undefined;
+
+/** Addresses under which others find this process. */
+function addressesOf({ listen }: ProcessBinding): readonly string[] {
+  const hosts = Object.values(listen).flatMap((at) => ('path' in at ? [] : [at.host]));
+  const given = hosts.filter((host) => host !== '0.0.0.0' && host !== '::');
+  const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  const own = hosts.length > given.length ? all.filter(({ internal }) => !internal).map(({ address }) => address) : [];
+  return [...new Set([...given, ...own])].sort();
 }
 
 /** Beyond the drain time, how long a closing process is waited for before it is ended anyway. */

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { BindAddress, LogicalAddress, Peers, ProcessBinding, StartedReport } from '../compiler/contracts/index.ts';
+import { watchNames } from './names.ts';
 import { live, readBinding, type StartedProcess } from './process-life.ts';
 import { listenAt } from './protocols/wire/listen.ts';
 
@@ -42,9 +43,11 @@ export async function startServiceProcess(options: ServiceProcessOptions, bindin
     throw error;
   }
   state.ready = true;
+  const watch = bound.names && options.peers && watchNames({ names: bound.names, give: options.peers });
   let closing: Promise<void> | undefined;
   const close = () => {
     state.ready = false;
+    watch?.close();
     closing ??= service.close().finally(() => closeServer(control));
     return closing;
   };

@@ -75,5 +75,5 @@ export const bindingVariable = 'DMAS_BINDING';
 /** `http://host:port` of a TCP address. */
 export function httpUrl(at: BindAddress): string {
   if ('path' in at) throw new TypeError(`${at.path} is a unix socket, not a TCP address`);
-  return `http://${at.host}:${at.port}`;
+  return `http://${at.host.includes(':') && !at.host.startsWith('[') ? `[${at.host}]` : at.host}:${at.port}`;
 }

@@ -1,4 +1,4 @@
-import type { Access, Bundle, Descriptor, Plan, Workflow } from '../contracts/index.ts';
+import type { Access, Bundle, Descriptor, Plan, TargetTraits, Workflow } from '../contracts/index.ts';
 
 /**
  * Plan → files somebody can apply without us. Pure: same input, same bytes; no clock, no random numbers, no files read.
@@ -40,6 +40,8 @@ export interface ExportFacts {
   readonly claims: readonly string[];
   /** The command that runs this scenario again, for schedules: arguments after `dmas-opt`. */
   readonly scenarioFile: string;
+  /** What a README must say of this layout as these files have it, one sentence each. Absent: nothing. */
+  readonly notes?: readonly string[];
 }
 
 export interface MeasuredCapacity {
@@ -59,5 +61,15 @@ export interface EmittedFile {
   readonly mode?: number;
 }
 
-export type EmitterDescriptor = Descriptor<'emitter', { readonly formats: string }, Emitter>;
+export interface EmitterTraits {
+  /** What comes out, for `dmas-opt export --list`. */
+  readonly formats: string;
+  /** What the place these files are for can do, as of a target; absent: containers with addresses of their own. */
+  readonly target?: TargetTraits;
+}
+
+/** Containers: limits hold, nothing but the network between them, programs of others come as images. */
+export const containerTraits: TargetTraits = { enforces: { vcpu: true, memory: true }, unixSockets: false, programs: 'image' };
+
+export type EmitterDescriptor = Descriptor<'emitter', EmitterTraits, Emitter>;
 export const defineEmitter = (descriptor: Omit<EmitterDescriptor, 'kind'>): EmitterDescriptor => ({ kind: 'emitter', ...descriptor });

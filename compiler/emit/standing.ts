@@ -13,6 +13,9 @@ import { type PlannedMember, plannedMembers } from '../plan/members.ts';
 /** Ports of a member that has an address of its own: control, then its listeners in the plan's order. */
 export const controlPort = 7000;
 
+/** Of targets, where their options say nothing else. */
+export const standingDefaults = { queueLimit: 256, drainMs: 5_000 } as const;
+
 /** How a deployment is told what no supervisor tells it. */
 export interface Standing {
   readonly deploymentId: string;

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { BindAddress, Peers } from '../../compiler/contracts/binding.ts';
+import type { BindAddress, Peers, ProcessBinding } from '../../compiler/contracts/binding.ts';
 import { toCallError } from '../../compiler/contracts/call-errors.ts';
+import { watchNames } from '../names.ts';
 import { parseJson, type RunningServer, readBody, sendError, sendJson, startServer } from './http-server.ts';
 
 /** What a target may ask of a process. Absent ones have nothing to do. */
@@ -16,8 +17,20 @@ export interface ControlHandlers {
 
 /**
  * The control address of a process: `GET /healthz`, `/readyz`, `/stats`; `PUT /peers`, `/sampling`; `POST /flush`, `/drain`.
+ * Peers that have names are looked up until it is closed.
  */
-export function startControl(at: BindAddress, handlers: ControlHandlers): Promise<RunningServer> {
+export async function startControl(binding: Pick<ProcessBinding, 'control' | 'names'>, handlers: ControlHandlers): Promise<RunningServer> {
+  const server = await startControlServer(binding.control, handlers);
+  if (binding.names === undefined) return server;
+  const watch = watchNames({ names: binding.names, give: handlers.peers });
+  const close = () => {
+    watch.close();
+    return server.close();
+  };
+  return { ...server, close };
+}
+
+function startControlServer(at: BindAddress, handlers: ControlHandlers): Promise<RunningServer> {
   const routes: { readonly [route: string]: (request: IncomingMessage, response: ServerResponse) => Promise<void> | void } = {
     'GET /healthz': (_, response) => sendJson(response, 200, { ok: true }),
     'GET /readyz': (_, response) => {

@@ -85,7 +85,7 @@ export async function startGateway(service: PlannedService, ingress: PlannedIngr
     flights.draining = true;
     return flights.idle(present.drainMs);
   };
-  const control = await startControl(present.control, {
+  const control = await startControl(present, {
     missing: () => (backends.length === 0 ? ['ingress'] : []),
     peers,
     drain,

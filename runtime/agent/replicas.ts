@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { ReplicaAddress } from '../../compiler/contracts/binding.ts';
+import { isInstanceAt } from '../names.ts';
 import type { Connection } from '../protocols/protocol.ts';
 import { rendezvous } from './hashing.ts';
 import { RetryBudget } from './retry-budget.ts';
@@ -65,7 +66,7 @@ export class ReplicaSet {
    * Replicas that failed just now are passed over while there are others.
    */
   pick(choice: Choice): Replica | undefined {
-    if (choice.instance !== undefined) return this.#replicas.find((replica) => replica.address.instanceId === choice.instance);
+    if (choice.instance !== undefined) return this.#instance(choice.instance);
     const only = this.#replicas[0];
     if (this.#replicas.length === 1 && only !== undefined && !choice.except.has(only)) return only;
     const untried = choice.except.size === 0 ? this.#replicas : this.#replicas.filter((replica) => !choice.except.has(replica));
@@ -74,6 +75,12 @@ export class ReplicaSet {
     const candidates = sound.length > 0 ? sound : untried;
     if (choice.affinity !== undefined) return rendezvous(choice.affinity, candidates, (replica) => replica.address.replica);
     return lessBusyOfTwo(candidates);
+  }
+
+  #instance(id: string): Replica | undefined {
+    const known = this.#replicas.find(({ address }) => address.instanceId === id);
+    // Whoever was found by a name is known by its address alone.
+    return known ?? this.#replicas.find(({ address }) => isInstanceAt(id, address.at));
   }
 
   begin(replica: Replica): void {

@@ -54,7 +54,7 @@ export async function startUnit(program: UnitProgram, binding?: ProcessBinding, 
     stats: () => statsOf(runtime, ingress),
     ...(ingress === undefined ? {} : { sampling: (ratio: number) => ingress.sample(ratio) }),
   };
-  const control = await startControl(present.control, handlers);
+  const control = await startControl(present, handlers);
   const started = { report: reportOf(control, listeners, door), close: () => closeUnit(runtime, listeners, door, control) };
   if (binding === undefined) live(started, present.drainMs);
   return started;

@@ -19,6 +19,7 @@ export function fixedReplicas(context: Context, pod: PodGroup): string | null {
   const { planned } = member;
   if (pod.sticky) return 'a session belongs to one replica, and another number of replicas would move sessions';
   if ('kind' in planned && ['limiter', 'state', 'tape', 'egress'].includes(planned.kind)) return `there is one ${planned.kind} for all`;
+  if ('kind' in planned && ['model', 'router'].includes(planned.kind)) return 'the size of a pool is part of the layout';
   if ('routes' in planned && planned.routes.some(({ limits }) => limits !== undefined))
     return 'each replica holds its share of what an external agent allows, which more replicas would exceed';
   if (member.program !== null && (member.program.gpus ?? 0) > 0) return 'its load is not in its share of CPU';

@@ -1,5 +1,5 @@
 import { bindingVariable } from '../../contracts/index.ts';
-import { programEnvironment } from '../program-environment.ts';
+import { programEnvironment } from '../../plan/program-environment.ts';
 import { type StandingMember, standingAt } from '../standing.ts';
 import type { Context } from './context.ts';
 

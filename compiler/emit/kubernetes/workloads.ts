@@ -1,5 +1,5 @@
 import { fail } from '../../contracts/index.ts';
-import { commandLine } from '../program-environment.ts';
+import { commandLine } from '../../plan/program-environment.ts';
 import type { StandingMember } from '../standing.ts';
 import { scalingOf } from './autoscaling.ts';
 import { type Context, componentOf, defaults, type PodGroup } from './context.ts';

@@ -1,10 +1,10 @@
 import { PassThrough, Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { type BindAddress, bindingVariable, type LogicalAddress, type ProcessBinding } from '../../../compiler/contracts/index.ts';
+import { commandLine, type MemberProgram, programEnvironment } from '../../../compiler/plan/program-environment.ts';
 import { holdGpus } from '../supervise/gpus.ts';
 import type { Exit, Launch, ReplicaUsage } from '../supervise/host.ts';
 import { passLines } from '../supervise/log.ts';
-import { commandLine, type MemberProgram, programEnvironment } from '../supervise/program.ts';
 import { waitProgramReady } from '../supervise/ready.ts';
 import { dockerName, labels } from './labels.ts';
 import { engineHost, ownerLabels } from './network.ts';

@@ -2,13 +2,13 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { httpUrl, type Incident, type Plan, type ProcessUsage, type StageContext } from '../../../compiler/contracts/index.ts';
+import { exportDelayMs } from '../../../compiler/plan/program-environment.ts';
 import type { Deployment, DeployRequest, ModelServerAddress } from '../target.ts';
 import { readStats } from './control.ts';
 import { deadline } from './deadline.ts';
 import type { ReplicaHost, ReplicaUsage } from './host.ts';
 import { ReplicaLog } from './log.ts';
 import { drainWaves, fileName, type Member, memberKey, membersOf } from './members.ts';
-import { exportDelayMs } from './program.ts';
 import { addUsage, noUsage, peersOf, peersWhileDraining, Slot } from './slot.ts';
 import { interrupted, type SuperviseSettings, Supervisor } from './supervisor.ts';
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Bundle, canonicalJson, fail, type LogicalAddress, type Plan, type Resources } from '../../../compiler/contracts/index.ts';
 import { listenersOf, type MemberListener, type PlannedMember, plannedMembers, serviceAddress } from '../../../compiler/plan/members.ts';
-import type { MemberProgram } from './program.ts';
+import type { MemberProgram } from '../../../compiler/plan/program-environment.ts';
 
 /** One replica of one unit or service: what is started, restarted and kept or replaced as one. */
 export interface Member {

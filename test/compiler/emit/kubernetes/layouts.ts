@@ -4,6 +4,7 @@ import { planOf } from '../../../../cli/laboratory.ts';
 import { layoutOf } from '../../../../cli/layouts.ts';
 import { openProject, type Project } from '../../../../cli/project.ts';
 import { type Bundle, type Configuration, canonicalConfiguration, type Plan } from '../../../../compiler/contracts/index.ts';
+import type { EmitInput, ExportFacts } from '../../../../compiler/emit/emitter.ts';
 import type { KubernetesInput } from '../../../../compiler/emit/kubernetes/input.ts';
 import { accessOf } from '../../../../compiler/plan/access.ts';
 import { plannedMembers } from '../../../../compiler/plan/members.ts';
@@ -57,4 +58,23 @@ export const inputOf = (plan: Plan, more: Partial<KubernetesInput> = {}): Kubern
   },
   otlpEndpoints: ['http://collector.observability:4318'],
   ...more,
+});
+
+/** What a study might have found: every member was measured, and CPU is what runs out. */
+export const factsOf = (plan: Plan, cpuSecondsPerRequest = 0.02): ExportFacts => ({
+  origin: 'run example, layout 3 (confirmed)',
+  capacityPerReplica: Object.fromEntries(
+    plannedMembers(plan).map(({ id }) => [id, { requestsPerSecond: 44, concurrency: 6.2, cpuSecondsPerRequest, provenance: 'measured' }]),
+  ),
+  startMs: Object.fromEntries(plannedMembers(plan).map(({ id }) => [id, 850])),
+  claims: ['p95 latency of interactive requests: 120 ms (110 to 131)'],
+  scenarioFile: 'scenario.yaml',
+});
+
+export const emitInputOf = (project: Project, plan: Plan, facts: ExportFacts = factsOf(plan)): EmitInput => ({
+  plan,
+  bundles: emptyBundles(plan),
+  access: accessOf(plan),
+  workflow: project.workflow,
+  facts,
 });

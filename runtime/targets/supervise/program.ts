@@ -1,1 +1,0 @@
-export { commandLine, exportDelayMs, type MemberProgram, programEnvironment } from '../../../compiler/emit/program-environment.ts';
