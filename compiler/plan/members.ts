@@ -41,6 +41,15 @@ export interface MemberListener {
 export const ingressAddress: LogicalAddress = 'ingress';
 export const serviceAddress = (id: string): LogicalAddress => `service://${id}`;
 
+/** Where the egress service listens for one member; see `withEgress`. */
+export const egressAddress = (caller: string): LogicalAddress => `${serviceAddress('egress')}/${caller}`;
+
+/** For whom an address of the egress service is; undefined for every other address. */
+export const egressCallerOf = (address: LogicalAddress): string | undefined => {
+  const root = egressAddress('');
+  return address.startsWith(root) ? address.slice(root.length) : undefined;
+};
+
 /** Everything a plan asks to be run, services first. */
 export const plannedMembers = (plan: Plan): readonly PlannedMember[] => [
   ...plan.services.map((service) => serviceMember(service, plan)),
@@ -72,7 +81,7 @@ function serviceMember(service: PlannedService, plan: Plan): PlannedMember {
     id: service.id,
     kind: 'service',
     replicas: service.replicas,
-    listens: [{ address, transport: 'tcp' }],
+    listens: service.kind === 'egress' ? egressListeners(service) : [{ address, transport: 'tcp' }],
     publicAddress: plan.ingress.gateway === address ? address : null,
     metricsAddress: service.kind === 'model' ? address : null,
     resources: service.resources,
@@ -83,6 +92,11 @@ function serviceMember(service: PlannedService, plan: Plan): PlannedMember {
     planned: service,
   };
 }
+
+const egressListeners = ({ options }: PlannedService): MemberListener[] =>
+  Object.keys(options.callers ?? {})
+    .sort()
+    .map((caller) => ({ address: egressAddress(caller), transport: 'tcp' }));
 
 /** Where a unit listens for other units. */
 export const listenersOf = (unit: PlannedUnit): MemberListener[] =>
