@@ -1,6 +1,6 @@
-import { imageFiles } from '../cluster/image.ts';
-import { manifest } from '../cluster/yaml.ts';
 import type { EmitInput, EmittedFile, Emitter } from '../emitter.ts';
+import { imageFiles } from '../kubernetes/files/image.ts';
+import { printObjects } from '../kubernetes/files/yaml.ts';
 import type { KubernetesInput } from '../kubernetes/input.ts';
 import { cut, slug } from '../kubernetes/names.ts';
 import { secretTemplates } from '../kubernetes/objects.ts';
@@ -15,14 +15,14 @@ export const kagentEmitter: Emitter = { prepare: withKagentDoors, emit };
 const drainMs = 20_000;
 
 function emit(input: EmitInput, given: Parameters<Emitter['emit']>[1]): readonly EmittedFile[] {
-  const { plan, bundles, facts, workflow } = input;
+  const { facts, workflow } = input;
   const options = readKagentOptions(given);
   const cluster = clusterInput(input, options);
   const objects = kagentObjects(cluster, workflow, options.controllerNamespace);
   const secrets = secretTemplates(cluster);
-  const head = `# ${plan.application}, ${facts.origin}. Written by dmas-opt; see README.md.\n`;
+  const head = [`Written by dmas-opt from ${facts.origin}.`];
   const file = (path: string, list: readonly object[]): EmittedFile[] =>
-    list.length === 0 ? [] : [{ path, content: manifest(head, list) }];
+    list.length === 0 ? [] : [{ path, content: printObjects(list, head) }];
   return [
     { path: 'README.md', content: kagentReadme(input, objects, options, cluster.images['*'] ?? '', secrets) },
     ...file('beside.yaml', objects.beside),
@@ -30,7 +30,7 @@ function emit(input: EmitInput, given: Parameters<Emitter['emit']>[1]): readonly
     ...file('tools.yaml', objects.tools),
     ...file('agents.yaml', objects.agents),
     ...file('secrets.template.yaml', secrets),
-    ...imageFiles(bundles, options.nodeImage),
+    ...imageFiles(input, options.nodeImage),
   ];
 }
 

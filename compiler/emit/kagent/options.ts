@@ -39,6 +39,6 @@ export function readKagentOptions(given: { readonly [option: string]: unknown })
   const reason = otherVersions[version] ?? 'it is not known here';
   return fail('DMAS_EXPORT', `option version: kagent.dev/${version} cannot hold this layout: ${reason}`, {
     allowed: [kagentVersion],
-    fix: `use --option version=${kagentVersion}, or --format kubernetes, which needs no kagent`,
+    fix: `use --set version=${kagentVersion}, or --format kubernetes, which needs no kagent`,
   });
 }

@@ -1,6 +1,6 @@
-import { imageLines } from '../cluster/image.ts';
 import type { EmitInput } from '../emitter.ts';
 import type { KubernetesObject } from '../kubernetes/input.ts';
+import { claimLines, imageLines, noteLines } from '../readme-parts.ts';
 import { agentName } from './agent.ts';
 import type { KagentObjects } from './objects.ts';
 import type { KagentOptions } from './options.ts';
@@ -21,6 +21,7 @@ export function kagentReadme(
     `# ${plan.application} for kagent`,
     '',
     `Written by dmas-opt from ${facts.origin}, for kagent 0.9 and 0.10 (\`kagent.dev/v1alpha2\`).`,
+    ...noteLines(facts),
     '',
     '| File | What |',
     '|---|---|',
@@ -57,9 +58,8 @@ export function kagentReadme(
     `curl -sf localhost:8083/api/a2a/${namespace}/${entry}/.well-known/agent-card.json`,
     '```',
     '',
-    ...(facts.claims.length === 0
-      ? ['Nothing was measured of this layout, so there is nothing to hold it against.', '']
-      : ['The study measured, under the load of the scenario and on its machine:', '', ...facts.claims.map((claim) => `- ${claim}`), '']),
+    ...claimLines(facts),
+    '',
     '## Roll back',
     '',
     'Apply the files of the export before; bindings have names made of their content, so both stand until the pods have changed.',

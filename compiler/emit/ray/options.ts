@@ -43,7 +43,7 @@ export function readPairs(option: string, text: string): { readonly [key: string
     pairs.map((pair) => {
       const [, key, value] = /^\s*([^=]+?)\s*=\s*(\S+)\s*$/.exec(pair) ?? [];
       if (key === undefined || value === undefined)
-        fail('DMAS_EXPORT', `option ${option}: "${pair}" is not name=value`, { fix: `--option ${option}=main=Qwen/Qwen3-8B` });
+        fail('DMAS_EXPORT', `option ${option}: "${pair}" is not name=value`, { fix: `--set ${option}=main=Qwen/Qwen3-8B` });
       return [key, value];
     }),
   );

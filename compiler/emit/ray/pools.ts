@@ -61,7 +61,7 @@ function poolOf(
   const at = `models.${name}`;
   if (weights === undefined)
     return fail('DMAS_EXPORT', `${at}: backend ${options.backend} answers as "${model}", which names no weights Ray could load`, {
-      fix: `say them: --option weights=${name}=Qwen/Qwen3-8B, or ${at}.model: Qwen/Qwen3-8B`,
+      fix: `say them: --set weights=${name}=Qwen/Qwen3-8B, or ${at}.model: Qwen/Qwen3-8B`,
     });
   if (options.expertParallel === true && numberOf(options.dataParallelSize) > 1)
     return fail('DMAS_EXPORT', `${at}: its experts are spread over data-parallel ranks, for which this format has no words`, {

@@ -1,6 +1,6 @@
 import type { Plan } from '../../contracts/index.ts';
-import { imageLines } from '../cluster/image.ts';
 import type { ExportFacts } from '../emitter.ts';
+import { claimLines, imageLines, noteLines } from '../readme-parts.ts';
 import { rayServiceName } from './names.ts';
 import type { RayOptions } from './options.ts';
 import { modelUrl } from './prepare.ts';
@@ -20,6 +20,7 @@ export function rayReadme(
     `# ${plan.application} with its models on Ray`,
     '',
     `Written by dmas-opt from ${facts.origin}.`,
+    ...noteLines(facts),
     '',
     '| File | What |',
     '|---|---|',
@@ -42,7 +43,7 @@ export function rayReadme(
     '## Needs',
     '',
     '- KubeRay 1.4 or later (`kubectl get crd rayservices.ray.io`), and nodes with the GPUs above that announce `nvidia.com/gpu`.',
-    `- The image: ${options.rayImage === '' ? `\`rayproject/ray-llm:${options.rayVersion}-py312-cu130\`, tagged as the images of KubeRay’s samples are; where your GPUs need another CUDA, export again with \`--option rayImage=…\`.` : `\`${options.rayImage}\`.`}`,
+    `- The image: ${options.rayImage === '' ? `\`rayproject/ray-llm:${options.rayVersion}-py312-cu130\`, tagged as the images of KubeRay’s samples are; where your GPUs need another CUDA, export again with \`--set rayImage=…\`.` : `\`${options.rayImage}\`.`}`,
     ...(options.hfSecret === '' ? [] : [`- A Secret \`${options.hfSecret}\` with the key HF_TOKEN.`]),
     '',
     '## Apply',
@@ -65,9 +66,8 @@ export function rayReadme(
     ...pools.map((pool) => `curl -sf localhost:${servePort}/${pool.name}/v1/models`),
     '```',
     '',
-    ...(facts.claims.length === 0
-      ? []
-      : ['What was measured, and should hold here on the same hardware:', '', ...facts.claims.map((claim) => `- ${claim}`), '']),
+    ...claimLines(facts),
+    '',
     '## Scale',
     '',
     ...scaleLines(pools, name),

@@ -25,7 +25,7 @@ export interface ServedPool extends RayPool {
 export function servedPool(pool: RayPool, options: RayOptions, capacity: MeasuredCapacity | undefined): ServedPool {
   if (options.scaling === 'ray' && capacity === undefined)
     fail('DMAS_EXPORT', `option scaling: no capacity of a replica of ${pool.service} was measured, so there is nothing to scale by`, {
-      fix: 'use --option scaling=external, or export from a run that measured it',
+      fix: 'use --set scaling=external, or export from a run that measured it',
     });
   const scaling = options.scaling === 'auto' ? (capacity === undefined ? 'external' : 'ray') : options.scaling;
   return { ...pool, capacity, scaling, maxReplicas: Math.max(pool.replicas, options.maxReplicas) };

@@ -185,7 +185,7 @@ describe('every example', async () => {
     expect(refused).toMatchObject({
       code: 'DMAS_EXPORT',
       message: expect.stringMatching(/^models\.\S+:/),
-      fix: expect.stringContaining('--option weights='),
+      fix: expect.stringContaining('--set weights='),
     });
   });
 });
