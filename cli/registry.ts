@@ -2,6 +2,9 @@
 
 import { compose as emitterCompose } from '../compiler/emit/compose.ts';
 import { cronjob as emitterCronjob } from '../compiler/emit/cronjob.ts';
+import { kagent as emitterKagent } from '../compiler/emit/kagent.ts';
+import { kubernetes as emitterKubernetes } from '../compiler/emit/kubernetes.ts';
+import { ray as emitterRay } from '../compiler/emit/ray.ts';
 import { systemd as emitterSystemd } from '../compiler/emit/systemd.ts';
 import { declared as frontendDeclared } from '../compiler/frontends/declared.ts';
 import { langgraph as frontendLanggraph } from '../compiler/frontends/langgraph.ts';
@@ -30,14 +33,15 @@ import { mcp as protocolMcp } from '../runtime/protocols/mcp.ts';
 import { file as stateStoreFile } from '../runtime/state/file.ts';
 import { memory as stateStoreMemory } from '../runtime/state/memory.ts';
 import { dockerTarget as targetDocker } from '../runtime/targets/docker.ts';
+import { kubernetesTarget as targetKubernetes } from '../runtime/targets/kubernetes.ts';
 import { processTarget as targetProcess } from '../runtime/targets/process.ts';
 
 export const frontends = [frontendDeclared, frontendLanggraph, frontendOpenaiAgents, frontendTypescript] as const;
-export const emitters = [emitterCompose, emitterCronjob, emitterSystemd] as const;
+export const emitters = [emitterCompose, emitterCronjob, emitterKagent, emitterKubernetes, emitterRay, emitterSystemd] as const;
 export const protocols = [protocolA2a, protocolGrpc, protocolHttpJson, protocolInproc, protocolMcp] as const;
 export const llmBackends = [llmBackendLlamaCpp, llmBackendOpenaiCompatible, llmBackendReplay, llmBackendSimulated, llmBackendVllm] as const;
 export const stateStores = [stateStoreFile, stateStoreMemory] as const;
-export const targets = [targetDocker, targetProcess] as const;
+export const targets = [targetDocker, targetKubernetes, targetProcess] as const;
 export const collectors = [collectorDcgm, collectorLlamaCpp, collectorNvidiaSmi, collectorOtlp, collectorVllm] as const;
 export const searchStrategies = [searchStrategyExact, searchStrategyRandom] as const;
 export const views = [viewHtml, viewJson, viewMarkdown] as const;

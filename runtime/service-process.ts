@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { BindAddress, LogicalAddress, Peers, ProcessBinding, StartedReport } from '../compiler/contracts/index.ts';
 import { watchNames } from './names.ts';
+import { ownUsage } from './own-usage.ts';
 import { live, readBinding, type StartedProcess } from './process-life.ts';
 import { listenAt } from './protocols/wire/listen.ts';
 
@@ -23,7 +24,7 @@ export interface RunningService {
 const controlBodyLimitBytes = 1024 * 1024;
 
 /**
- * The life of a service process: binding in, control server (`GET /healthz`, `GET /readyz`, `PUT /peers`,
+ * The life of a service process: binding in, control server (`GET /healthz`, `GET /readyz`, `GET /usage`, `PUT /peers`,
  * `PUT /sampling`, `POST /flush`, where it has them `GET /stats`), the started line out, SIGTERM to exit 0.
  *
  * Without `binding` this *is* the process: the binding comes from the file named by `DMAS_BINDING`, and the process lives
@@ -82,7 +83,8 @@ function answerControl(
     const missing = options.missing?.() ?? [];
     const ready = state.ready && missing.length === 0;
     reply(ready ? 200 : 503, { ready, ...(missing.length > 0 ? { missing } : {}) });
-  } else if (route === 'GET /stats' && options.stats !== undefined) reply(200, options.stats());
+  } else if (route === 'GET /usage') reply(200, ownUsage());
+  else if (route === 'GET /stats' && options.stats !== undefined) reply(200, options.stats());
   else if (['GET /healthz', 'PUT /peers', 'PUT /sampling', 'POST /flush'].includes(route)) reply(200, {});
   else reply(404, { error: `no ${route}` });
 }

@@ -12,7 +12,6 @@ import { type PlannedMember, plannedMembers } from '../plan/members.ts';
 
 /** Ports of a member that has an address of its own: control, then its listeners in the plan's order. */
 export const controlPort = 7000;
-const portOfListener = (index: number): number => controlPort + 1 + index;
 
 /** Of targets, where their options say nothing else. */
 export const standingDefaults = { queueLimit: 256, drainMs: 5_000 } as const;
@@ -22,6 +21,8 @@ export interface Standing {
   readonly deploymentId: string;
   /** Name under which all ready replicas of a member are found, one address each; not its balanced address. */
   readonly hostOf: (id: string) => string;
+  /** The control port of a member that shares its address with another one; absent: every member has an address of its own. */
+  readonly controlPortOf?: (id: string) => number;
   /** OTLP receivers as the members reach them. */
   readonly otlpEndpoints: readonly string[];
   /** Share of requests traced. */
@@ -34,6 +35,7 @@ export interface Standing {
 
 /** One unit or service as files describe it: fixed ports, names in place of addresses, one binding for all replicas. */
 export interface StandingMember extends PlannedMember {
+  readonly controlPort: number;
   readonly ports: readonly { readonly address: LogicalAddress; readonly port: number }[];
   /** Null for what somebody else built: it is told through its environment. */
   readonly binding: ProcessBinding | null;
@@ -43,27 +45,36 @@ export interface StandingMember extends PlannedMember {
 /** The members of a plan that stands by itself. `instanceId` and `replica` of a binding are the replica's to fill in. */
 export function standingMembers(plan: Plan, bundles: readonly Bundle[], standing: Standing): readonly StandingMember[] {
   const members = plannedMembers(plan);
-  const names = namesOf(members, standing.hostOf);
+  const portOf = standing.controlPortOf ?? (() => controlPort);
+  const names = namesOf(members, standing.hostOf, portOf);
   const reached = new Map(accessOf(plan).members.map(({ id, reaches }) => [id, new Set(reaches.map(({ address }) => address))]));
   // Nobody is told where what it does not call is.
   const namesFor = (id: string) => Object.fromEntries(Object.entries(names).filter(([address]) => reached.get(id)?.has(address)));
   return members.map((member) => ({
     ...member,
-    ports: portsOf(member),
-    binding: member.program === null ? bindingOf(member, namesFor(member.id), standing) : null,
+    controlPort: portOf(member.id),
+    ports: portsOf(member, portOf(member.id)),
+    binding: member.program === null ? bindingOf(member, portOf(member.id), namesFor(member.id), standing) : null,
     bundle: bundles.find(({ id }) => id === member.id) ?? null,
   }));
 }
 
 /** What somebody else built listens once, wherever it always did. */
-export const portsOf = ({ listens, program }: PlannedMember): { readonly address: LogicalAddress; readonly port: number }[] =>
-  listens.map(({ address }, index) => ({ address, port: program?.fixedPort ?? portOfListener(index) }));
+export const portsOf = (
+  { listens, program }: PlannedMember,
+  control: number = controlPort,
+): { readonly address: LogicalAddress; readonly port: number }[] =>
+  listens.map(({ address, port }, index) => ({ address, port: program?.fixedPort ?? port ?? control + 1 + index }));
 
 /** Where each logical address is found. */
-function namesOf(members: readonly PlannedMember[], hostOf: Standing['hostOf']): { readonly [address: LogicalAddress]: PeerName } {
+function namesOf(
+  members: readonly PlannedMember[],
+  hostOf: Standing['hostOf'],
+  controlPortOf: (id: string) => number,
+): { readonly [address: LogicalAddress]: PeerName } {
   return Object.fromEntries(
     members.flatMap((member) =>
-      portsOf(member).map(({ address, port }): [string, PeerName] => [
+      portsOf(member, controlPortOf(member.id)).map(({ address, port }): [string, PeerName] => [
         address,
         { host: hostOf(member.id), port, ...(member.program === null ? {} : { foreignPath: member.program.path }) },
       ]),
@@ -71,15 +82,20 @@ function namesOf(members: readonly PlannedMember[], hostOf: Standing['hostOf']):
   );
 }
 
-function bindingOf(member: PlannedMember, names: NonNullable<ProcessBinding['names']>, standing: Standing): ProcessBinding {
+function bindingOf(
+  member: PlannedMember,
+  control: number,
+  names: NonNullable<ProcessBinding['names']>,
+  standing: Standing,
+): ProcessBinding {
   const everywhere = (port: number): BindAddress => ({ host: '0.0.0.0', port });
   return {
     deploymentId: standing.deploymentId,
     id: member.id,
     replica: 0,
     instanceId: '',
-    control: everywhere(controlPort),
-    listen: Object.fromEntries(portsOf(member).map(({ address, port }) => [address, everywhere(port)])),
+    control: everywhere(control),
+    listen: Object.fromEntries(portsOf(member, control).map(({ address, port }) => [address, everywhere(port)])),
     peers: {},
     names,
     otlpEndpoints: standing.otlpEndpoints,

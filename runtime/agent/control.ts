@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { BindAddress, Peers, ProcessBinding } from '../../compiler/contracts/binding.ts';
 import { toCallError } from '../../compiler/contracts/call-errors.ts';
 import { watchNames } from '../names.ts';
+import { ownUsage } from '../own-usage.ts';
 import { parseJson, type RunningServer, readBody, sendError, sendJson, startServer } from './http-server.ts';
 
 /** What a target may ask of a process. Absent ones have nothing to do. */
@@ -10,14 +11,16 @@ export interface ControlHandlers {
   readonly missing: () => readonly string[];
   readonly peers: (peers: Peers) => void;
   readonly sampling?: (ratio: number) => void;
+  /** Of a process that stays while the plan around it changes: what the new one says of it. */
+  readonly settings?: (settings: unknown) => void;
   readonly flush?: () => Promise<void>;
   readonly drain: () => Promise<boolean>;
   readonly stats: () => unknown;
 }
 
 /**
- * The control address of a process: `GET /healthz`, `/readyz`, `/stats`; `PUT /peers`, `/sampling`; `POST /flush`, `/drain`.
- * Peers that have names are looked up until it is closed.
+ * The control address of a process: `GET /healthz`, `/readyz`, `/stats`, `/usage`; `PUT /peers`, `/sampling`, `/settings`;
+ * `POST /flush`, `/drain`. Peers that have names are looked up until it is closed.
  */
 export async function startControl(binding: Pick<ProcessBinding, 'control' | 'names'>, handlers: ControlHandlers): Promise<RunningServer> {
   const server = await startControlServer(binding.control, handlers);
@@ -38,6 +41,7 @@ function startControlServer(at: BindAddress, handlers: ControlHandlers): Promise
       sendJson(response, missing.length === 0 ? 200 : 503, { ready: missing.length === 0, missing });
     },
     'GET /stats': (_, response) => sendJson(response, 200, handlers.stats()),
+    'GET /usage': (_, response) => sendJson(response, 200, ownUsage()),
     'PUT /peers': async (request, response) => {
       handlers.peers(parseJson(await readBody(request)) as Peers);
       sendJson(response, 200, { missing: handlers.missing() });
@@ -51,6 +55,10 @@ function startControlServer(at: BindAddress, handlers: ControlHandlers): Promise
       // Sampling is decided at the ingress; every other process may be told and need not care.
       handlers.sampling?.(ratio);
       sendJson(response, 200, { ratio });
+    },
+    'PUT /settings': async (request, response) => {
+      handlers.settings?.(parseJson(await readBody(request)));
+      sendJson(response, 200, {});
     },
     'POST /flush': async (_, response) => {
       await handlers.flush?.();

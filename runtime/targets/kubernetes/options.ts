@@ -1,0 +1,34 @@
+import type { ClusterOptions } from './cluster.ts';
+import type { HelperOptions } from './helper-pod.ts';
+
+/** Options of the target, as parsed. */
+export interface KubernetesOptions extends ClusterOptions {
+  readonly image: string;
+  readonly images: { readonly [member: string]: string };
+  readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
+  readonly pullSecrets: readonly string[];
+  readonly serviceAccount: string;
+  readonly namePrefix: string;
+  readonly labels: { readonly [label: string]: string };
+  readonly annotations: { readonly [annotation: string]: string };
+  readonly podAnnotations: { readonly [annotation: string]: string };
+  readonly mesh: 'none' | 'istio' | 'linkerd';
+  readonly networkPolicies: boolean;
+  readonly appArmor: boolean;
+  readonly gpus: {
+    readonly resource: string;
+    readonly nodeSelector: { readonly [label: string]: string };
+    readonly tolerations: readonly { readonly [field: string]: unknown }[];
+    readonly limit: number;
+  };
+  readonly startTimeoutMs: number;
+  readonly drainMs: number;
+  readonly queueLimit: number;
+}
+
+/** What pods of our own beside the plan get of them. */
+export const helperOptions = (options: KubernetesOptions): Omit<HelperOptions, 'labels' | 'annotations'> => ({
+  image: options.image,
+  pullSecrets: options.pullSecrets,
+  serviceAccount: options.serviceAccount,
+});

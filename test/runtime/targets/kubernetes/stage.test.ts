@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest';
+import type { Plan } from '../../../../compiler/contracts/index.ts';
+import type { KubernetesObject } from '../../../../runtime/targets/kubernetes/cluster.ts';
+import { jobObjects } from '../../../../runtime/targets/kubernetes/job.ts';
+import { ownerOf } from '../../../../runtime/targets/kubernetes/labels.ts';
+import type { KubernetesOptions } from '../../../../runtime/targets/kubernetes/options.ts';
+import { ownership } from '../../../../runtime/targets/kubernetes/record.ts';
+import { type Staged, stagePlan } from '../../../../runtime/targets/kubernetes/stage.ts';
+import type { StagedMember } from '../../../../runtime/targets/kubernetes/staged.ts';
+import { tracesObjects } from '../../../../runtime/targets/kubernetes/traces.ts';
+import { kubernetesTarget } from '../../../../runtime/targets/kubernetes.ts';
+import { thisOwner } from '../../../../runtime/targets/process/lease.ts';
+import type { DeployRequest } from '../../../../runtime/targets/target.ts';
+import { kubernetesVersions, validateObject, versionAtHand } from '../../../fixtures/kubernetes/validate.ts';
+import { bundlesOf, fixtureBundle, fixturePlan, fixtureRequest, fixtureService, type UnitSketch } from '../fixtures.ts';
+
+const sketches: readonly UnitSketch[] = [
+  { id: 'a', ingress: true, calls: ['b'], secrets: ['SECRET_OF_A'] },
+  { id: 'b', replicas: 2, calls: ['c+d'] },
+  { id: 'c+d' },
+];
+const planOf = (units = sketches): Plan => fixturePlan('kubernetes', units, [fixtureService('model-x')]);
+const optionsOf = (given: object = {}) => kubernetesTarget.options.parse(given) as unknown as KubernetesOptions;
+const reference = { apiVersion: 'v1', kind: 'ConfigMap', name: 'record', uid: 'u' } as const;
+
+function stage(plan = planOf(), rest: Partial<DeployRequest> = {}, options = optionsOf({ labels: { team: 'x' } })): Staged {
+  const request = fixtureRequest(plan, '/nowhere', { deploymentId: 'd-1', environment: { SECRET_OF_A: 'swordfish' }, ...rest });
+  return stagePlan({
+    plan,
+    bundles: request.bundles,
+    name: 'dmas-d-1',
+    options,
+    request,
+    otlpEndpoints: ['http://dmas-d-1-traces:4318'],
+    reference,
+  });
+}
+const all = ({ members, common }: Staged): KubernetesObject[] => [...common, ...members.flatMap(({ own, doors }) => [...own, ...doors])];
+const versionsOf = ({ members }: Staged) => Object.fromEntries(members.map(({ id, version }) => [id, version]));
+interface Made {
+  readonly selector: { readonly matchLabels: object };
+}
+const makerOf = ({ own }: StagedMember): KubernetesObject => own.at(-1) as KubernetesObject;
+const memberOf = ({ members }: Staged, id: string) => members.find((member) => member.id === id) as StagedMember;
+
+describe('the objects of a deployment', () => {
+  it.each(kubernetesVersions.filter(versionAtHand))('are what a strict server of Kubernetes %s takes', async (version) => {
+    const staged = stage();
+    const metadata = { ...ownership('d-1') };
+    const traces = await tracesObjects('dmas-d-1', { image: 'node:22', pullSecrets: ['p'], serviceAccount: '', ...metadata });
+    const job = { id: 'block-1', code: 'console.log(1)', input: {}, folder: '/nowhere', timeoutMs: 1000 };
+    const jobs = await jobObjects('dmas-job', job, { writes: ['/x'], watches: [] }, true, optionsOf());
+    const problems = [...all(staged), ...traces.objects, ...jobs].flatMap((object) =>
+      validateObject(version, object).map((problem) => `${object.kind} ${object.metadata.name}: ${problem}`),
+    );
+    expect(problems).toEqual([]);
+  });
+
+  it('all say whose they are, bear what the namespace wants and go with the record', () => {
+    for (const object of all(stage())) {
+      expect(object.metadata.labels).toMatchObject({
+        'app.kubernetes.io/managed-by': 'dmas-opt',
+        'dmas-opt/deployment': 'd-1',
+        team: 'x',
+      });
+      expect(ownerOf(object)).toEqual(thisOwner());
+      expect(object.metadata.ownerReferences).toEqual([reference]);
+    }
+  });
+
+  it('keep a secret with the one unit that holds it, by reference', () => {
+    const staged = stage();
+    const secrets = all(staged).filter(({ kind }) => kind === 'Secret');
+    expect(secrets.map(({ data }) => data)).toEqual([{ SECRET_OF_A: Buffer.from('swordfish').toString('base64') }]);
+    const others = all(staged).filter(({ kind }) => kind !== 'Secret');
+    expect(JSON.stringify(others)).not.toMatch(/swordfish/);
+    const named = (id: string) => JSON.stringify(makerOf(memberOf(staged, id))).includes(secrets[0]?.metadata.name ?? '-');
+    expect(['a', 'b', 'c+d', 'model-x'].map(named)).toEqual([true, false, false, false]);
+  });
+
+  it('lead to one version: pods, rules and Services say the same', () => {
+    for (const member of stage().members) {
+      const { version, own, doors } = member;
+      const maker = makerOf(member);
+      expect((maker.spec as Made).selector.matchLabels).toMatchObject({ 'dmas-opt/version': version });
+      expect(maker.metadata.name.endsWith(version)).toBe(true);
+      for (const door of doors) expect((door.spec as { selector: object }).selector).toMatchObject({ 'dmas-opt/version': version });
+      const policies = own.filter(({ kind }) => kind === 'NetworkPolicy').map(({ spec }) => (spec as { podSelector: object }).podSelector);
+      expect(policies).toMatchObject([{ matchLabels: { 'dmas-opt/version': version } }]);
+    }
+  });
+
+  it('tell units what the study decides', () => {
+    const staged = stage(planOf(), { stubbedTools: ['pay'], effects: { modes: {} } as never });
+    const bindings = all(staged).flatMap(({ data }) => (data as Record<string, string> | undefined)?.['binding.json'] ?? []);
+    expect(bindings).toHaveLength(4);
+    for (const binding of bindings)
+      expect(JSON.parse(binding)).toMatchObject({ deploymentId: 'd-1', stubbedTools: ['pay'], instanceId: '' });
+  });
+});
+
+describe('a version', () => {
+  const first = versionsOf(stage());
+
+  it('stays when nothing of the unit changes, whatever its replicas do', () => {
+    expect(versionsOf(stage())).toEqual(first);
+    const more = planOf(sketches.map((sketch) => (sketch.id === 'c+d' ? { ...sketch, replicas: 3 } : sketch)));
+    expect(versionsOf(stage(more))).toMatchObject({ a: first.a, 'c+d': first['c+d'], 'model-x': first['model-x'] });
+  });
+
+  it('changes with the code of the unit and no other', () => {
+    const bundles = bundlesOf(planOf()).map((bundle) => (bundle.id === 'c+d' ? fixtureBundle('c+d', '', 2) : bundle));
+    const { 'c+d': changed, ...rest } = versionsOf(stage(planOf(), { bundles }));
+    expect(changed).not.toBe(first['c+d']);
+    expect(first).toMatchObject(rest);
+  });
+
+  it('changes where a unit calls somebody else', () => {
+    const other = planOf(sketches.map((sketch) => (sketch.id === 'a' ? { ...sketch, calls: ['c+d'] } : sketch)));
+    expect(versionsOf(stage(other)).a).not.toBe(first.a);
+    expect(versionsOf(stage(other))['model-x']).toBe(first['model-x']);
+  });
+});
+
+it('asks for no more GPUs than allowed', () => {
+  const plan = planOf();
+  const served = {
+    ...fixtureService('big'),
+    replicas: 2,
+    program: {
+      gpus: 2,
+      folder: '.',
+      environment: {},
+      portVariable: 'PORT',
+      path: '/',
+      neighbours: {},
+      models: {},
+      instrumented: false,
+      image: 'vllm',
+    },
+  };
+  const greedy: Plan = { ...plan, services: [...plan.services, served] };
+  expect(() => stage(greedy, {}, optionsOf({ gpus: { limit: 3 } }))).toThrow(/asks for 4 GPUs/);
+  expect(() => stage(greedy, {}, optionsOf({ gpus: { limit: 4 } }))).not.toThrow();
+});
