@@ -1,11 +1,11 @@
-import { isObject, type JsonObject, type KubeObject, objectAt, same } from '../state/json.ts';
+import { isObject, type JsonObject, type KubeObject, same } from '../state/json.ts';
 import { decode } from './decode.ts';
 import { applyDefaults } from './defaults.ts';
 import { admitPod } from './limit-range.ts';
 import { chargeQuota } from './quota.ts';
 import { apiVersionOf, type Resource } from './resources.ts';
 import { broken } from './rules.ts';
-import { badRequest, type Cause, invalid, notAllowed, required } from './status.ts';
+import { badRequest, type Cause, invalid, required } from './status.ts';
 import type { World } from './world.ts';
 
 export interface Read {
@@ -83,9 +83,3 @@ export function keepSystemFields(object: KubeObject, before: KubeObject): void {
     else object.metadata[key] = value;
   }
 }
-
-export function refuseVerb(resource: Resource, verb: string): void {
-  if (!resource.verbs.includes(verb)) throw notAllowed();
-}
-
-export const statusOf = (object: JsonObject): JsonObject => objectAt(object, 'status');

@@ -52,11 +52,6 @@ export function builtInKind(kind: string): Resource {
   return found;
 }
 
-export function resourceOfObject(world: World, object: { apiVersion: string; kind: string }): Resource | undefined {
-  const [group, version] = object.apiVersion.includes('/') ? (object.apiVersion.split('/') as [string, string]) : ['', object.apiVersion];
-  return allResources(world).find((each) => each.group === group && each.version === version && each.kind === object.kind);
-}
-
 /** An object that is not stored yet: a server gives it the rest of its metadata. */
 export function newObject(
   resource: Resource,
