@@ -4,6 +4,7 @@ import { bundleJob, bundlePlan } from '../compiler/bundle.ts';
 import {
   type Arena,
   type BlockRequest,
+  type Bundle,
   type Configuration,
   configurationId,
   DmasError,
@@ -18,6 +19,7 @@ import {
   type StageContext,
   weakest,
 } from '../compiler/contracts/index.ts';
+import { withLastingGateway } from '../compiler/plan/lasting-gateway.ts';
 import { planDeployment } from '../compiler/plan/plan-deployment.ts';
 import { foreignComponents, withForeign } from '../profiler/analyze/stand-ins.ts';
 import { buildTraces } from '../profiler/analyze/tree.ts';
@@ -37,6 +39,7 @@ import { overCeiling } from './protect.ts';
 import { openReference, type Reference } from './reference.ts';
 import { llmBackends } from './registry.ts';
 import { replayFacts, replayStats } from './replay-facts.ts';
+import { ownReceivers, withRights } from './rights.ts';
 import { type RunFolder, writeJson } from './run-folder.ts';
 import { studyEffects } from './side-effects.ts';
 
@@ -108,11 +111,27 @@ interface DeployOptions {
   readonly ingressPort?: number;
   readonly stubbedTools?: readonly string[];
   readonly effects?: EffectPolicy;
-  /** As it serves, not as a study runs it (see `Project.live`). */
+  /** As it serves, not as a study runs it (see `compileLive`). */
   readonly live?: boolean;
   /** The last word on the plan. */
   readonly change?: (plan: Plan) => Plan;
+  /** Compiled already. */
+  readonly compiled?: Compiled;
 }
+
+export interface Compiled {
+  readonly plan: Plan;
+  readonly bundles: readonly Bundle[];
+}
+
+const compile = async (project: Project, plan: Plan): Promise<Compiled> => ({
+  plan,
+  bundles: await bundlePlan({ plan, workflow: project.workflow, cassette: project.recording?.text }),
+});
+
+/** A configuration as it serves people: on the real models (see `Project.live`), behind an address that outlives its layout. */
+export const compileLive = (project: Project, configuration: Configuration): Promise<Compiled> =>
+  compile(project, withLastingGateway(planOf(project, configuration, true)));
 
 /** Compiles and starts one configuration. Throws a DmasError; then nothing of it is left. */
 export async function deployConfiguration(
@@ -124,9 +143,11 @@ export async function deployConfiguration(
 ): Promise<Deployment> {
   const id = configurationId(configuration);
   const startedAtMs = context.now();
-  const planned = planOf(project, configuration, rest.live);
-  const plan = rest.change === undefined ? planned : rest.change(planned);
-  const bundles = await bundlePlan({ plan, workflow: project.workflow, cassette: project.recording?.text });
+  const planned = () => {
+    const plan = planOf(project, configuration, rest.live);
+    return rest.change === undefined ? plan : withRights(project, rest.change(plan));
+  };
+  const { plan, bundles } = rest.compiled ?? (await compile(project, planned()));
   const deploymentFolder = join(folder.file('deployments'), deploymentId);
   await mkdir(deploymentFolder, { recursive: true });
   const deployStartedAtMs = context.now();
@@ -135,7 +156,7 @@ export async function deployConfiguration(
       deploymentId,
       plan,
       bundles,
-      otlpEndpoints: [collector?.url, process.env.OTEL_EXPORTER_OTLP_ENDPOINT].filter((url): url is string => Boolean(url)),
+      otlpEndpoints: [...(collector === undefined ? [] : [collector.url]), ...ownReceivers(project)],
       samplingRatio: 0,
       folder: deploymentFolder,
       sourceFolder: project.scenario.folder,
@@ -163,7 +184,7 @@ export function planOf(project: Project, configuration: Configuration, live = fa
 }
 
 /** Values of the secrets the plan names, and nothing else of this environment. */
-function secretsOf(plan: Plan): { [name: string]: string } {
+export function secretsOf(plan: Plan): { [name: string]: string } {
   const names = new Set([...plan.units, ...plan.services].flatMap((member) => member.secrets ?? []));
   return Object.fromEntries([...names].flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
 }

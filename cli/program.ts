@@ -97,6 +97,7 @@ export function createProgram(setCode: SetCode): Command {
     .option('--target <id>', 'target instead of the scenario’s')
     .option('--json', 'print as JSON')
     .option('--detailed-exitcode', 'exit 2 when the layout differs from the baseline')
+    .option('--traces <files...>', 'traces in which to look for places outside that nobody declares')
     .action(async (file, options) => setCode(await (await import('./commands/plan.ts')).plan(file, options)));
 
   command('run <scenario>', 'the whole loop: compile, deploy, measure, search, redeploy, decide, report')
@@ -181,6 +182,34 @@ export function createProgram(setCode: SetCode): Command {
     .option('--target <id>', 'target instead of the scenario’s')
     .option('--port <n>', 'port of the ingress', whole(0))
     .action(async (file, options) => setCode(await (await import('./commands/deploy.ts')).deploy(file, options)));
+
+  command('apply <layout>', 'move a running deployment to a layout (a run, a name or a JSON file) without dropping a request')
+    .option('--deployment <id>', 'which running deployment; default: the only one')
+    .option('--trial <n>', 'trial of the run; default: what the run decided for', whole(0))
+    .option(
+      '--watch <duration>',
+      'how long the old layout stands by while limits are watched; 0 keeps the new one at once',
+      duration,
+      60_000,
+    )
+    .option('--dry-run', 'only show what would change')
+    .option('--yes', 'do not ask')
+    .addOption(
+      new Option('--inconclusive <what>', 'when there is too little traffic to tell: pass keeps the new layout, fail goes back')
+        .choices(['pass', 'fail'])
+        .default('pass'),
+    )
+    .addOption(runsOption())
+    .action(async (layout, options) => setCode(await (await import('./commands/apply.ts')).apply(layout, options)));
+
+  command('verify [run]', 'measure a running deployment again and hold it against what the run reported of its layout')
+    .option('--deployment <id>', 'which running deployment; default: the only one of that application')
+    .option('--url <url>', 'where the application answers, when dmas-opt did not deploy it')
+    .option('--trial <n>', 'with --url: which trial of the run it is; default: what the run decided for', whole(0))
+    .option('--allow-side-effects', 'tools with side effects may really run')
+    .option('--json', 'print as JSON')
+    .addOption(runsOption())
+    .action(async (run, options) => setCode(await (await import('./commands/verify.ts')).verify(run, options)));
 
   command('trial <scenario> <layouts...>', 'deploy and measure given layouts beside the baseline')
     .option('--target <id>', 'target instead of the scenario’s')

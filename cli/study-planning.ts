@@ -9,6 +9,7 @@ import {
   type ProtocolPrice,
   type SpanRecord,
 } from '../compiler/contracts/index.ts';
+import { createGrantsCounter } from '../compiler/plan/grants.ts';
 import { explain } from '../optimizer/explain.ts';
 import { computeHeadroom } from '../optimizer/headroom.ts';
 import type { Journal } from '../optimizer/journal.ts';
@@ -27,6 +28,7 @@ import { readTraces, tracesFile } from '../profiler/store/traces.ts';
 import { measureProtocolPrices } from '../runtime/protocols/prices.ts';
 import { withScratchFolder } from '../runtime/targets/process/scratch.ts';
 import { engineSetup } from './engine-setups.ts';
+import { planRequest } from './planning.ts';
 import type { Project } from './project.ts';
 import { protocols, searchStrategies } from './registry.ts';
 import type { RunFolder } from './run-folder.ts';
@@ -51,6 +53,8 @@ export function createStudyPlanning(
   };
 
   const { minimize, slo } = scenario.config.objective;
+  const counted = [...minimize, ...slo.map(({ metric }) => metric)].includes('grants');
+  const grants = counted ? createGrantsCounter(planRequest(project, baseline)) : undefined;
   const asksFirst = [...minimize, ...slo.map(({ metric }) => metric)].some((metric) => metric.startsWith('firstToken.'));
   const firstTokens = asksFirst ? workload.classes.flatMap((each) => (each.stream ? [each.name] : [])) : [];
   // One for all predictors of a profile: what its pools were found to take is kept with it.
@@ -78,6 +82,7 @@ export function createStudyPlanning(
     engines: enginesOf(profile),
     firstTokens,
     ...(calibration ? { calibration } : {}),
+    ...(grants ? { grants } : {}),
   });
   /** Both tiers, each corrected by what the profiled layout showed of its error. */
   const predictors = (profile: Profile, prices: readonly ProtocolPrice[]) => {

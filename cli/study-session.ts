@@ -7,8 +7,9 @@ import { lastOf } from '../reports/build.ts';
 import type { Target } from '../runtime/targets/target.ts';
 import { writeBest } from './best.ts';
 import { type Interrupt, listenForInterrupt } from './interrupt.ts';
-import { createLaboratory, deployConfiguration } from './laboratory.ts';
+import { compileLive, createLaboratory, deployConfiguration } from './laboratory.ts';
 import { referencesOf } from './layouts.ts';
+import { serveLive } from './live/serve.ts';
 import { machineFacts } from './machine.ts';
 import { toolVersion } from './package-files.ts';
 import { openTarget, type Project } from './project.ts';
@@ -106,14 +107,15 @@ async function startCollector(): Promise<Collector> {
 /** Starts the best layout once more from its plan: with `--keep` it serves until Ctrl-C, otherwise it is taken down. */
 async function redeploy(project: Project, folder: RunFolder, winner: Configuration, options: SessionOptions, tools: Tools): Promise<void> {
   if (!options.keep) return;
-  const { context, interrupt } = tools;
+  const { context } = tools;
+  const compiled = await compileLive(project, winner);
   const deployment = await deployConfiguration({ project, folder, ...tools }, winner, `${folder.id.slice(-4)}-kept`, context, {
-    live: true,
+    compiled,
     ingressPort: project.scenario.config.ingress.port,
   });
   try {
     resultOutput(options.progress).write(`Serving the best layout at ${deployment.ingressUrls.join(' ')} until Ctrl-C\n`);
-    await new Promise<void>((resolve) => interrupt.signal.addEventListener('abort', () => resolve(), { once: true }));
+    await serveLive(deployment, { project, folder, configuration: winner, bundles: compiled.bundles }, context);
   } finally {
     await deployment.stop();
   }

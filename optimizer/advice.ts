@@ -84,13 +84,22 @@ export function adviseOn(input: AdviceInput, context: Pick<StageContext, 'signal
     changes,
     notLayout,
     assumptions: assumptionsOf(input, room.cpuKnown, processes),
-    questions: inferred.questions.map(({ question }) => question),
+    questions: [...inferred.questions.map(({ question }) => question), ...outsideQuestion(digest)],
+    ...(digest.outside === undefined || digest.outside.length === 0 ? {} : { outside: digest.outside }),
     waterfall: typicalWaterfall(
       sampled.map(({ trace }) => trace),
       'traced',
     ),
   };
   return { ...analysis, verdict: verdictOf(analysis, input.marginShare, input.inputs) };
+}
+
+/** Nothing that was only seen is allowed: somebody has to say so. */
+function outsideQuestion({ outside = [] }: TraceDigest): string[] {
+  if (outside.length === 0) return [];
+  const shown = outside.slice(0, 12).map(({ by, place }) => `${by} -> ${place}`);
+  const more = outside.length > shown.length ? ` and ${outside.length - shown.length} more` : '';
+  return [`Which of these places outside may be called, to be written under rights.hosts of a scenario: ${shown.join(', ')}${more}?`];
 }
 
 /** Whether some hop was timed by nobody, so that the price of one bounds it. */

@@ -55,6 +55,8 @@ export function computeHeadroom(input: HeadroomInput): Headroom {
   const worthwhile = objective.minimize.some((metric) => {
     if (metric === 'cost') return cost.savingShare > objective.margin;
     if (metric === 'cpu') return cpuSaving > objective.margin;
+    // Who shares a unit decides it, and any other layout has other rights.
+    if (metric === 'grants') return true;
     return latencySaving > objective.margin;
   });
   const communicationShare = profile.criticalPath.communication;

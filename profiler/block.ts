@@ -1,17 +1,19 @@
-import type {
-  Block,
-  BlockPurpose,
-  Incident,
-  LoadFacts,
-  Plan,
-  PoolLoad,
-  ProcessUsage,
-  Provenance,
-  ReplayFacts,
-  Sample,
-  SpanRecord,
-  Workflow,
+import {
+  type Block,
+  type BlockPurpose,
+  grantsOf,
+  type Incident,
+  type LoadFacts,
+  type Plan,
+  type PoolLoad,
+  type ProcessUsage,
+  type Provenance,
+  type ReplayFacts,
+  type Sample,
+  type SpanRecord,
+  type Workflow,
 } from '../compiler/contracts/index.ts';
+import { accessOf } from '../compiler/plan/access.ts';
 import type { PricesConfig } from '../scenarios/schema.ts';
 import { buildTraces } from './analyze/tree.ts';
 import { classResult } from './block/classes.ts';
@@ -89,6 +91,7 @@ export function foldBlock(input: BlockInput): Block {
     warmupMs,
     durationMs,
     samplingRatio,
+    grants: grantsOf(accessOf(input.plan)),
     classes,
     usage,
     load,
@@ -106,6 +109,16 @@ export function foldBlock(input: BlockInput): Block {
   };
 }
 
+/** Counters that only some targets have, over the whole block: they are not a matter of single requests. */
+const counterNames = ['throttledSeconds', 'receivedBytes', 'sentBytes'] as const;
+const counterChanges = (then: ProcessUsage | undefined, now: ProcessUsage): Partial<ProcessUsage> =>
+  Object.fromEntries(
+    counterNames.flatMap((name) => {
+      const [before = 0, after] = [then?.[name], now[name]];
+      return after === undefined ? [] : [[name, after >= before ? after - before : after]];
+    }),
+  );
+
 /**
  * What each process used for the counted requests. The operating system's counters run over warm-up and measurement
  * together; the share of CPU that goes to the warm-up's requests is left out, so that CPU per request can be read off.
@@ -117,6 +130,7 @@ export function usageBetween(before: readonly ProcessUsage[], after: readonly Pr
     const sinceSeconds = then && now.cpuSeconds >= then.cpuSeconds ? then.cpuSeconds : 0;
     return {
       ...now,
+      ...counterChanges(then, now),
       cpuSeconds: (now.cpuSeconds - sinceSeconds) * countedShare,
       restarts: Math.max(0, now.restarts - (then?.restarts ?? 0)),
     };

@@ -1,4 +1,4 @@
-import type { Provenance } from '../compiler/contracts/index.ts';
+import type { Provenance, TracedPlace } from '../compiler/contracts/index.ts';
 import type { Waterfall } from './report.ts';
 
 /** What traces alone say, computed once by `adviseOn`; terminal, HTML, Markdown and JSON are views of it. */
@@ -21,6 +21,8 @@ export interface Analysis {
   readonly assumptions: readonly Assumption[];
   /** What could not be seen and only the user knows. */
   readonly questions: readonly string[];
+  /** Places outside that were called; absent where the traces show none. */
+  readonly outside?: readonly TracedPlace[];
   /** A request of typical latency, span by span; null without a whole trace. */
   readonly waterfall: Waterfall | null;
 }

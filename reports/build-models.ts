@@ -4,6 +4,7 @@ import {
   type LoadHistogram,
   type PoolLoad,
   type PoolUse,
+  type Prediction,
   type Profile,
   type Provenance,
   weakest,
@@ -18,6 +19,8 @@ interface ModelsInput {
   /** The layout the profile was taken of, and its blocks. */
   readonly configuration: Configuration | undefined;
   readonly blocks: readonly Block[];
+  /** What the study predicted for that layout: it has read profiles in files, of which the scenario has only the name. */
+  readonly prediction?: Prediction | undefined;
   readonly models: ScenarioConfig['models'];
   readonly prices: PricesConfig;
 }
@@ -68,7 +71,9 @@ function poolOf(input: ModelsInput, pool: string, asked: string, use: PoolUse, l
     model,
     source: load?.source ?? null,
     provenance: provenanceOf(profile.provenance, load, bound?.backend),
-    estimate: bound?.backend === 'simulated' && isEstimate({ ...options, model: bound.model ?? model }),
+    estimate:
+      bound?.backend === 'simulated' &&
+      (input.prediction?.pools?.[pool]?.evidence === 'estimate' || isEstimate({ ...options, model: bound.model ?? model })),
     replicas: load?.replicas ?? (served ? replicas : null),
     gpus: served ? gpusOfPool(options, replicas) : null,
     perRequest: {

@@ -1,6 +1,7 @@
 import type { Block, Configuration, Estimate, Prediction, TrialRole } from '../compiler/contracts/index.ts';
 import { checkLimit, meanOver } from '../profiler/stats/limits.ts';
 import type { ReportInput } from './build.ts';
+import { unitUsage } from './build-units.ts';
 import type { ReportBlock, ReportTrial } from './report.ts';
 
 export interface TrialSource {
@@ -27,6 +28,7 @@ function buildTrial(source: TrialSource, baseline: Configuration | undefined, in
   const p50Ms = meanOver(blocks, 'latency.p50', main);
   const p95Ms = meanOver(blocks, 'latency.p95', main);
   const cpuSeconds = meanOver(blocks, 'cpu');
+  const units = unitUsage(blocks);
   const predicted = source.prediction?.classes[main]?.p50Ms.point;
   return {
     number: source.number,
@@ -46,12 +48,14 @@ function buildTrial(source: TrialSource, baseline: Configuration | undefined, in
     cpuMsPerRequest: cpuSeconds && scaled(cpuSeconds, 1000),
     errorRate: meanOver(blocks, 'errorRate')?.point ?? null,
     throughputPerSecond: meanOver(blocks, 'throughput')?.point ?? null,
+    grants: source.blocks.find((block) => block.grants !== undefined)?.grants ?? source.prediction?.grants ?? null,
     slo: input.scenario.config.objective.slo.map((limit) => {
       const { value, holds } = checkLimit(blocks, limit);
       return { metric: limit.metric, requestClass: limit.class ?? null, value: value?.point ?? null, holds };
     }),
     prediction: source.prediction,
     predictedRatio: predicted !== undefined && p50Ms ? predicted / p50Ms.point : null,
+    ...(units === undefined ? {} : { units }),
   };
 }
 

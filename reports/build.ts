@@ -108,7 +108,9 @@ function modelsOfStudy({ study, scenario }: ReportInput, profile: Profile): Repo
   const trial = allOf(study, 'trial-added').find((entry) => entry.configurationId === profile.configurationId);
   const blocks = profile.blockIds.flatMap((id) => study.blocks.get(id) ?? []);
   const { models, prices } = scenario.config;
-  return modelsOf({ profile, configuration: trial?.configuration, blocks, models, prices });
+  const predictions = allOf(study, 'predicted').map(({ prediction }) => prediction);
+  const prediction = predictions.find(({ configurationId }) => configurationId === profile.configurationId);
+  return modelsOf({ profile, configuration: trial?.configuration, blocks, prediction, models, prices });
 }
 
 function endState(study: Study): Pick<Report, 'state' | 'stateDetail'> {

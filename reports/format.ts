@@ -1,5 +1,5 @@
 import type { Estimate } from '../compiler/contracts/index.ts';
-import type { ReportHuman } from './report.ts';
+import type { ReportHuman, ReportUnitUsage } from './report.ts';
 
 /** Numbers as people read them, in reports. */
 export function ms(value: number | null | undefined): string {
@@ -58,3 +58,7 @@ export function withInterval(estimate: Estimate | null, show: (value: number) =>
 /** One sentence per class, for every view. */
 export const humanSentence = ({ requestClass, answered, requests, pauses, meanMs, maxMs }: ReportHuman): string =>
   `People were asked ${pauses} times in ${requests} of ${answered} requests of ${requestClass}; they took ${ms(meanMs)} per such request on average, ${ms(maxMs)} at most, as scripted. No latency counts it.`;
+
+/** One line per unit: how long its CPU limit held it, and its bytes. */
+export const unitUsageSentence = ({ id, throttledShare, receivedBytesPerRequest, sentBytesPerRequest }: ReportUnitUsage): string =>
+  `${id}: held by its CPU limit ${percent(throttledShare, throttledShare < 0.1 ? 1 : 0)} of the time, received ${bytes(receivedBytesPerRequest)} and sent ${bytes(sentBytesPerRequest)} per request`;

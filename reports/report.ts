@@ -222,6 +222,8 @@ export interface ReportTrial {
   readonly cpuMsPerRequest: Estimate | null;
   readonly errorRate: number | null;
   readonly throughputPerSecond: number | null;
+  /** Rights its units and services have together; null where no plan of it was run or predicted. */
+  readonly grants: number | null;
   /** Per limit of the objective, in its order: holds at the pessimistic end of the interval. */
   readonly slo: readonly {
     readonly metric: string;
@@ -232,6 +234,18 @@ export interface ReportTrial {
   readonly prediction: Prediction | null;
   /** Predicted over measured p50 of the main class; null when either is missing. */
   readonly predictedRatio: number | null;
+  /** Per unit and service, from targets that count it; absent elsewhere. */
+  readonly units?: readonly ReportUnitUsage[];
+}
+
+export interface ReportUnitUsage {
+  /** Unit or service id. */
+  readonly id: string;
+  /** Time its threads wanted to run and its CPU limit held them, per second and replica. */
+  readonly throttledShare: number;
+  /** Over all its networks: calls, control and traces. */
+  readonly receivedBytesPerRequest: number;
+  readonly sentBytesPerRequest: number;
 }
 
 export interface ReportBlock {

@@ -16,20 +16,17 @@ export function readBinding(): ProcessBinding {
   const file = process.env[bindingVariable];
   if (file === undefined) throw new Error(`${bindingVariable} names no file: this process is started by a deployment target`);
   const binding = JSON.parse(readFileSync(file, 'utf8')) as ProcessBinding;
-  return binding.instanceId === '' ? standing(binding) : binding;
+  const traced = binding.otlpEndpoints.length === 0 ? tracedAsTold(binding) : binding;
+  if (binding.instanceId !== '') return traced;
+  // One binding for all replicas: who it is, each one says itself.
+  return { ...traced, instanceId: instanceAt(hostname(), randomBytes(3).toString('hex'), addressesOf(binding)) };
 }
 
-/** One binding for all replicas: what is each one's own, it says itself. Where spans go is the environment's to say then. */
-function standing(binding: ProcessBinding): ProcessBinding {
+/** Where nobody said so when the binding was written, the environment says where spans go; those that go nowhere are not made. */
+function tracedAsTold(binding: ProcessBinding): ProcessBinding {
   const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_TRACES_SAMPLER_ARG: ratio } = process.env;
-  const told = binding.otlpEndpoints.length === 0 && endpoint !== undefined && endpoint !== '';
-  return {
-    ...binding,
-    instanceId: instanceAt(hostname(), randomBytes(3).toString('hex'), addressesOf(binding)),
-    ...(told ? { otlpEndpoints: [endpoint], samplingRatio: share(ratio) ?? binding.samplingRatio } : {}),
-    // Spans that go nowhere are not made.
-    ...(!told && binding.otlpEndpoints.length === 0 ? { samplingRatio: 0 } : {}),
-  };
+  if (endpoint === undefined || endpoint === '') return { ...binding, samplingRatio: 0 };
+  return { ...binding, otlpEndpoints: [endpoint], samplingRatio: share(ratio) ?? binding.samplingRatio };
 }
 
 const share = (text: string | undefined): number | undefined =>

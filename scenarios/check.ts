@@ -1,4 +1,5 @@
 import { componentsOf, didYouMean, type ErrorCode, edgesOf, type Problem, type Workflow } from '../compiler/contracts/index.ts';
+import { checkRights } from './check-rights.ts';
 import { checkServing } from './check-serving.ts';
 import type { Scenario } from './schema.ts';
 
@@ -106,6 +107,7 @@ export function checkScenario(scenario: Scenario, workflow: Workflow, words: Kno
       protocol(`search.protocols.${name}.${index}`, choice.protocol);
     });
   }
+  problems.push(...checkRights(config, workflow, at));
   problems.push(...checkServing({ config, workflow, classes, at }));
   for (const key of ['together', 'apart'] as const) {
     search[key].forEach((set, index) => {

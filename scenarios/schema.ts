@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { rightsSchema } from './schema/rights.ts';
 
 /** `500ms`, `4s`, `2m`, `1h`; a bare number is milliseconds. */
 const duration = z
@@ -132,12 +133,12 @@ const channelChoice = z
 const metric = z
   .string()
   .regex(
-    /^(cost|cpu|throughput|completion|errorRate|(latency|elapsed|firstToken|gap)\.(mean|p50|p90|p95|p99))$/,
+    /^(cost|cpu|grants|throughput|completion|errorRate|(latency|elapsed|firstToken|gap)\.(mean|p50|p90|p95|p99))$/,
     'a metric such as cost or latency.p95',
   )
   .meta({
     description:
-      'cost (USD per 1000 requests), cpu (CPU-seconds per request), latency.p95, elapsed.p95 (with the time people took), firstToken.p95, gap.p95, throughput, completion, errorRate',
+      'cost (USD per 1000 requests), cpu (CPU-seconds per request), grants (rights its units and services have together), latency.p95, elapsed.p95 (with the time people took), firstToken.p95, gap.p95, throughput, completion, errorRate',
   });
 
 const slo = z.strictObject({
@@ -399,6 +400,10 @@ export const scenarioSchema = z.strictObject({
     .record(name, foreignComponent)
     .default({})
     .meta({ description: 'How agents and tool servers that somebody else built are run or reached (see docs/elsewhere.md)' }),
+  rights: rightsSchema.prefault({}).meta({
+    description:
+      'Outside hosts, security domains, classes of data and regions: what may be reached and what stays apart. See [rights.md](rights.md)',
+  }),
   state: z.strictObject({ store: name.default('memory'), options: options.default({}) }).prefault({}),
   baseline: z
     .strictObject({

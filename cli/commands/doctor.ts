@@ -30,7 +30,7 @@ export async function doctor(
       if (descriptor.id === wanted) ready = false;
       continue;
     }
-    const leftovers = options.clean ? await target.clean() : await target.leftovers();
+    const leftovers = options.clean ? await target.clean({ caches: true }) : await target.leftovers();
     for (const line of leftovers)
       checks.push({
         what: `left behind (${descriptor.id})`,

@@ -81,20 +81,21 @@ export async function emitLayout({
   descriptor,
   settings,
 }: EmitRequest): Promise<readonly EmittedFile[]> {
-  const { plan, notes } = planFor(project, configuration, descriptor);
+  const { plan: layoutPlan, notes } = planFor(project, configuration, descriptor);
   const emitter = await descriptor.load();
+  const plan = emitter.prepare?.(layoutPlan, settings) ?? layoutPlan;
   const report = buildReport({
     ...{ study, scenario: project.scenario, toolVersion: toolVersion(), changes: describeChanges, apply: '' },
     ...{ describe: () => [], waterfalls: { before: null, after: null }, explanation: [] },
   });
   const facts = exportFacts({
-    ...{ study, report, plan, configuration, notes },
+    ...{ study, report, plan: layoutPlan, configuration, notes },
     runId: folder.id,
     scenarioFile: project.scenario.file,
     readyMs: await readyTimes(folder, configurationId(configuration)),
   });
   const bundles = await bundlePlan({ plan, workflow: project.workflow });
-  return emitter.emit({ plan, bundles, access: accessOf(plan), workflow: project.workflow, facts }, settings);
+  return emitter.emit({ plan, layoutPlan, bundles, access: accessOf(plan), workflow: project.workflow, facts }, settings);
 }
 
 function emitterOf(format: string | undefined): EmitterDescriptor {

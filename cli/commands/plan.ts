@@ -1,6 +1,8 @@
-import { configurationId, exitCodes } from '../../compiler/contracts/index.ts';
+import { configurationId, exitCodes, type Plan } from '../../compiler/contracts/index.ts';
+import { accessOf } from '../../compiler/plan/access.ts';
 import { describeChanges } from '../../compiler/plan/describe.ts';
 import { printPlan } from '../../compiler/plan/print.ts';
+import { changesOfAccess, describeAccessChange, printAccess, unenforcedBy } from '../../compiler/plan/print-access.ts';
 import { servingPlanCount } from '../../optimizer/space/serving-plans.ts';
 import { spaceSize } from '../../optimizer/space/size.ts';
 import { planBlocks } from '../../optimizer/study/plan.ts';
@@ -11,12 +13,15 @@ import { openProject, type Project } from '../project.ts';
 import { seconds, table, usd } from '../render/format.ts';
 import { effectsOf } from '../side-effects.ts';
 import { studyTiming } from '../timing.ts';
+import { undeclaredLines, undeclaredPlaces } from '../undeclared.ts';
 
 interface PlanOptions {
   readonly layout?: string;
   readonly target?: string;
   readonly json?: boolean;
   readonly detailedExitcode?: boolean;
+  /** Files of traces in which to look for places outside. */
+  readonly traces?: readonly string[];
 }
 
 /** What a run would do, before anything is spent: the baseline, another layout beside it, blocks, time and money. */
@@ -26,18 +31,28 @@ export async function plan(file: string, options: PlanOptions): Promise<number> 
   const other = await layoutOf(project, wanted);
   const changes = describeChanges(project.baseline, other);
   const study = planStudy(project);
+  const plans = { baseline: planOf(project, project.baseline), layout: planOf(project, other) };
+  const rights = rightsIn(project, plans);
+  const undeclared = options.traces && (await undeclaredPlaces(plans.baseline, options.traces, project.scenario.config.seed));
   if (options.json) {
     process.stdout.write(
-      `${JSON.stringify({ baseline: planOf(project, project.baseline), layout: planOf(project, other), changes, study, effects: effectsOf(project) }, null, 2)}\n`,
+      `${JSON.stringify({ ...plans, changes, rights, ...(undeclared ? { undeclared } : {}), study, effects: effectsOf(project) }, null, 2)}\n`,
     );
   } else {
     process.stdout.write(
       [
         'Baseline (what runs today)',
-        printPlan(planOf(project, project.baseline)),
+        printPlan(plans.baseline),
+        printAccess(rights.baseline),
+        ...(rights.unenforced === null ? [] : [rights.unenforced, '']),
         `Changes to ${wanted}`,
         ...(changes.length > 0 ? changes.map((line) => `  ${line}`) : ['  none']),
         '',
+        `Rights that ${wanted} adds (+) and removes (-)`,
+        ...describeAccessChange(rights.change).map((line) => `  ${line}`),
+        '',
+        ...apartLines(project),
+        ...(undeclared ? undeclaredLines(undeclared) : []),
         'Tools and external agents in the study',
         ...effectLines(project),
         '',
@@ -50,6 +65,23 @@ export async function plan(file: string, options: PlanOptions): Promise<number> 
   }
   const differs = configurationId(project.baseline) !== configurationId(other);
   return options.detailedExitcode && differs ? exitCodes.differences : exitCodes.success;
+}
+
+/** What every unit may do on both layouts, and what the second adds and removes. */
+function rightsIn({ target }: Project, plans: { readonly baseline: Plan; readonly layout: Plan }) {
+  return {
+    baseline: accessOf(plans.baseline),
+    layout: accessOf(plans.layout),
+    change: changesOfAccess(plans.baseline, plans.layout),
+    unenforced: unenforcedBy(target.id, target.traits),
+  };
+}
+
+/** Who never shares a unit because of what rights say, and why. */
+function apartLines({ space }: Project): string[] {
+  const pairs = space.apartByRights ?? [];
+  if (pairs.length === 0) return [];
+  return ['Never in one unit', ...pairs.map(({ components, reason }) => `  ${components.join(' and ')}: ${reason}`), ''];
 }
 
 /** A plain layout the constraints allow, the one that differs most from what usually runs first. */

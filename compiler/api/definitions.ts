@@ -25,6 +25,8 @@ export interface ToolRef<In extends Schema = Schema, Out extends Schema = Schema
   readonly input: In;
   readonly output: Out;
   readonly effect: Effect;
+  /** Places outside it calls: `api.example.com:443`. Whoever runs the tool may call them, nobody else. */
+  readonly hosts?: readonly string[];
 }
 
 export interface TopicRef<Message extends Schema = Schema> {
@@ -101,7 +103,10 @@ export interface PlacementHints {
   readonly concurrency?: number;
   /** Environment variables it reads. */
   readonly secrets?: readonly string[];
+  /** Security domains: parts of different ones never share a unit. */
   readonly domains?: readonly string[];
+  /** Places outside it calls: `api.example.com:443`. */
+  readonly hosts?: readonly string[];
   readonly mobility?: 'movable' | 'replicasOnly';
 }
 
@@ -186,6 +191,8 @@ export interface McpServerOptions {
   /** Calls one replica handles at a time, for the prediction. Default 64. */
   readonly concurrency?: number;
   readonly domains?: readonly string[];
+  /** Places outside it calls: `api.example.com:443`. */
+  readonly hosts?: readonly string[];
 }
 
 /** A tool as its server describes it at run time. */
@@ -215,6 +222,8 @@ export interface ElsewhereOptions extends ElsewhereSpoken {
   /** Calls one replica handles at a time, for the prediction. Default 64. */
   readonly concurrency?: number;
   readonly domains?: readonly string[];
+  /** Places outside it calls: `api.example.com:443`. */
+  readonly hosts?: readonly string[];
 }
 
 /** An agent without code of ours. */

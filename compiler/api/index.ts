@@ -62,7 +62,13 @@ export function agent<In extends z.ZodType, Out extends z.ZodType, Chunk extends
 /* @__NO_SIDE_EFFECTS__ */
 export function tool<In extends z.ZodType, Out extends z.ZodType>(
   name: string,
-  contract: { readonly description: string; readonly input: In; readonly output: Out; readonly effect: Effect },
+  contract: {
+    readonly description: string;
+    readonly input: In;
+    readonly output: Out;
+    readonly effect: Effect;
+    readonly hosts?: readonly string[];
+  },
 ): ToolRef<In, Out> {
   return { [brand]: 'tool', name, ...contract };
 }
@@ -136,10 +142,10 @@ export function elsewhere(ref: AgentRef, options: ElsewhereOptions = {}): Elsewh
 /* @__NO_SIDE_EFFECTS__ */
 export function elsewhereTools(
   name: string,
-  options: ElsewhereSpoken & { readonly tools?: readonly ToolRef[]; readonly concurrency?: number } = {},
+  options: ElsewhereSpoken & Pick<ElsewhereOptions, 'concurrency' | 'domains' | 'hosts'> & { readonly tools?: readonly ToolRef[] } = {},
 ): ToolServerDefinition {
-  const { tools = [], concurrency, ...spoken } = options;
-  return { [brand]: 'tool-server', name, tools, options: concurrency === undefined ? {} : { concurrency }, elsewhere: spoken };
+  const { tools = [], concurrency, domains, hosts, ...spoken } = options;
+  return { [brand]: 'tool-server', name, tools, options: given({ concurrency, domains, hosts }), elsewhere: spoken };
 }
 
 /**
@@ -148,10 +154,27 @@ export function elsewhereTools(
  */
 /* @__NO_SIDE_EFFECTS__ */
 export function mcpServer(name: string, options: McpServerOptions = {}): ToolServerDefinition {
-  const { tools = [], concurrency, domains, ...spoken } = options;
-  const hints = { ...(concurrency === undefined ? {} : { concurrency }), ...(domains === undefined ? {} : { domains }) };
-  return { [brand]: 'tool-server', name, tools, options: hints, elsewhere: { speaks: 'mcp', options: spoken }, discovers: true };
+  const { tools = [], concurrency, domains, hosts, ...spoken } = options;
+  return {
+    [brand]: 'tool-server',
+    name,
+    tools,
+    options: given({ concurrency, domains, hosts }),
+    elsewhere: { speaks: 'mcp', options: spoken },
+    discovers: true,
+  };
 }
+
+/** Without what was left out, which is not the same as undefined where options are spread. */
+const given = ({
+  concurrency,
+  domains,
+  hosts,
+}: { readonly [K in 'concurrency' | 'domains' | 'hosts']: PlacementHints[K] | undefined }): PlacementHints => ({
+  ...(concurrency === undefined ? {} : { concurrency }),
+  ...(domains === undefined ? {} : { domains }),
+  ...(hosts === undefined ? {} : { hosts }),
+});
 
 /** The whole application: where requests enter, and the implementation of every part. */
 /* @__NO_SIDE_EFFECTS__ */

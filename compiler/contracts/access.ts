@@ -20,6 +20,8 @@ export interface MemberAccess {
   readonly public: boolean;
   /** Places outside the deployment it calls, sorted by host and port. */
   readonly hosts: readonly OutsideHost[];
+  /** The service through which it calls them; absent: directly. That service's own `hosts` are those of all its callers. */
+  readonly through?: string;
   /** Names of the secrets it holds, sorted. */
   readonly secrets: readonly string[];
 }
@@ -41,7 +43,15 @@ export interface OutsideHost {
 
 /**
  * Number of things anybody may do: every pair of members that may speak, every outside place and every secret of each
- * member. A layout with fewer grants has less to lose.
+ * member. A layout with fewer grants has less to lose. A service that others call outside through adds nothing: it has
+ * their rights, not rights of its own.
  */
-export const grantsOf = ({ members }: Access): number =>
-  members.reduce((sum, { reaches, hosts, secrets }) => sum + new Set(reaches.map(({ to }) => to)).size + hosts.length + secrets.length, 0);
+export function grantsOf({ members }: Access): number {
+  const means = new Set(members.flatMap(({ through }) => through ?? []));
+  return members
+    .filter(({ id }) => !means.has(id))
+    .reduce((sum, { reaches, hosts, secrets }) => sum + calleesOf(reaches, means).size + hosts.length + secrets.length, 0);
+}
+
+const calleesOf = (reaches: readonly Reach[], means: ReadonlySet<string>) =>
+  new Set(reaches.flatMap(({ to }) => (means.has(to) ? [] : [to])));

@@ -22,6 +22,11 @@ export interface ProcessBinding {
    * are found, looked up again and again. What is found takes the place of what `peers` says of that address.
    */
   readonly names?: { readonly [address: LogicalAddress]: PeerName };
+  /**
+   * For the egress service, where a target's networks do not tell ports apart: caller → host name behind which all its
+   * replicas are found. A call on that caller's port from another address is refused.
+   */
+  readonly callers?: { readonly [id: string]: string };
   /** OTLP/HTTP base URLs (`/v1/traces` is appended): the collector of dmas-opt first, then the user's. */
   readonly otlpEndpoints: readonly string[];
   /** Share of requests traced, decided at the ingress, 0 to 1. Changed live by `PUT /sampling`. */
@@ -61,6 +66,8 @@ export interface ReplicaAddress {
   readonly url?: string;
   /** Not one of ours: it knows nothing of `CallMeta` and gets the protocol as its own clients speak it. */
   readonly foreign?: boolean;
+  /** It takes nothing new: it is here for calls that name its instance, until it has none left and goes. */
+  readonly retiring?: boolean;
 }
 
 /** One JSON line on standard output, prefixed by `startedPrefix`, once everything listens. */

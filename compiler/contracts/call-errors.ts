@@ -22,6 +22,12 @@ export const callErrorCodes = {
 } as const;
 export type CallErrorCode = keyof typeof callErrorCodes;
 
+const codes: ReadonlyMap<number, CallErrorCode> = new Map(
+  Object.entries(callErrorCodes).map(([code, { status }]) => [status, code as CallErrorCode]),
+);
+/** What an answer's status says went wrong; `failed` for one that none of ours has, undefined where nothing did. */
+export const callErrorCodeOf = (status: number): CallErrorCode | undefined => (status < 400 ? undefined : (codes.get(status) ?? 'failed'));
+
 /** The plain-data form that crosses the wire. */
 export interface CallErrorValue {
   readonly code: CallErrorCode;

@@ -131,6 +131,11 @@ export const errorCatalogue = {
     help: 'Use lower-case letters, digits and dashes.',
     exitCode: invalidInput,
   },
+  DMAS_WF_BAD_HOST: {
+    title: 'A part of the workflow declares an outside host that is none.',
+    help: 'Write host and port, such as api.example.com:443, without wildcards.',
+    exitCode: invalidInput,
+  },
   DMAS_WF_UNKNOWN_AGENT: {
     title: 'An agent refers to an agent or tool that has no implementation in the workflow.',
     help: 'Add its implementation to parts, or remove the reference.',
@@ -235,6 +240,21 @@ export const errorCatalogue = {
   DMAS_DEPLOY_FAILED: {
     title: 'A deployment did not become ready.',
     help: 'See the log of the unit named.',
+    exitCode: environmentNotReady,
+  },
+  DMAS_UPDATE_ROLLED_BACK: {
+    title: 'A new layout was taken back because it did not keep its promises while it was watched.',
+    help: 'The old layout serves, and no request was dropped. The message says which limit broke or what crashed; see docs/apply.md.',
+    exitCode: exitCodes.assertionFailed,
+  },
+  DMAS_LIVE_NOT_FOUND: {
+    title: 'There is no such running deployment, or it does not answer.',
+    help: 'dmas-opt deploy starts one; --deployment names one of several.',
+    exitCode: environmentNotReady,
+  },
+  DMAS_LIVE_BUSY: {
+    title: 'The running deployment is being changed already.',
+    help: 'Wait until that is over, or interrupt it.',
     exitCode: environmentNotReady,
   },
   DMAS_EXPORT: {

@@ -128,6 +128,8 @@ export interface Block {
   readonly warmupMs: number;
   readonly durationMs: number;
   readonly samplingRatio: number;
+  /** Rights the plan it ran gives its units and services together (see `grantsOf`); absent from older runs. */
+  readonly grants?: number;
   readonly classes: { readonly [requestClass: string]: ClassResult };
   readonly usage: readonly ProcessUsage[];
   readonly load: LoadFacts;

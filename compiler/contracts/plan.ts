@@ -42,6 +42,8 @@ export interface PlannedUnit {
   readonly secrets: readonly string[];
   /** Places outside that its tools and agents declare they call, beside models and external components. */
   readonly hosts?: readonly OutsideHost[];
+  /** Listener of the egress service through which everything goes that leaves the deployment; absent: it goes out directly. */
+  readonly egress?: LogicalAddress;
   /** Whether this unit also takes the application's requests. */
   readonly ingress: boolean;
   /** Present for a unit somebody else built: it holds one component and is started as this says, without a bundle. */
@@ -101,6 +103,8 @@ export interface PlannedListener {
   readonly protocol: string;
   readonly options: { readonly [option: string]: Literal };
   readonly address: LogicalAddress;
+  /** Where somebody else looks for it, in files that fix ports; absent: any port. */
+  readonly port?: number;
 }
 
 export interface Route {
@@ -171,6 +175,8 @@ export interface PlannedService {
   readonly options: { readonly [option: string]: Json };
   /** Names of environment variables it gets: to take their values out of what it writes or looks up, or for its program. */
   readonly secrets?: readonly string[];
+  /** As in `PlannedUnit`. */
+  readonly egress?: LogicalAddress;
   /** Present for a server somebody else built: it is started as this says, without a bundle. */
   readonly program?: PlannedProgram;
 }

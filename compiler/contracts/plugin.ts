@@ -52,6 +52,11 @@ export interface TargetTraits {
   /** Resource limits it enforces; others are not searchable on it. */
   readonly enforces: { readonly vcpu: boolean; readonly memory: boolean };
   readonly unixSockets: boolean;
+  /**
+   * What holds a unit to the outside hosts it declares: `proxy`, a service of the plan that everything leaving passes;
+   * `none`, nothing can. Absent: none.
+   */
+  readonly egress?: 'proxy' | 'none';
   /** What it can start that somebody else built; absent: nothing. */
   readonly programs?: 'command' | 'image';
 }

@@ -12,6 +12,8 @@ export interface Prediction {
   readonly feasible: boolean;
   readonly usdPer1000Requests: Estimate;
   readonly cpuMsPerRequest: Estimate;
+  /** Rights its units and services have together (see `grantsOf`): exact. Absent where nobody asked for them. */
+  readonly grants?: number;
   /** Per pool of model servers that was put through an engine; absent where every model answers as it was measured. */
   readonly pools?: { readonly [pool: string]: PoolPrediction };
 }

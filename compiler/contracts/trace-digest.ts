@@ -33,6 +33,16 @@ export interface TraceDigest {
   /** One per model and caller. */
   readonly modelUse: readonly TracedModelUse[];
   readonly sample: TraceSample;
+  /** Places that are called and send no spans of their own in answer: what a deployment would have to let through. Absent from older digests. */
+  readonly outside?: readonly TracedPlace[];
+}
+
+export interface TracedPlace {
+  /** The unit or service that called. */
+  readonly by: string;
+  /** `host:port`. */
+  readonly place: string;
+  readonly calls: number;
 }
 
 export const traceFormats = ['otlp-json', 'otlp-protobuf', 'jaeger-json', 'dmas-ndjson', 'otlp-http', 'otlp-grpc', 'unknown'] as const;

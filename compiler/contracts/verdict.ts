@@ -7,7 +7,7 @@ export interface Comparison {
   /** e.g. `latency.p95`, `cost.usdPer1000`, `requestsPerCpuSecond`. */
   readonly metric: string;
   readonly requestClass?: string;
-  readonly unit: 'ms' | 'usd' | 'per-cpu-second' | 'share' | 'per-second';
+  readonly unit: 'ms' | 'usd' | 'per-cpu-second' | 'share' | 'per-second' | 'count';
   readonly baselineConfigurationId: string;
   readonly challengerConfigurationId: string;
   readonly baseline: number;

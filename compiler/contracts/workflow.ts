@@ -80,8 +80,10 @@ export interface Agent {
   readonly blackboards: readonly string[];
   /** Environment variables it reads; given to no other unit. */
   readonly secrets: readonly string[];
-  /** Security domain labels, e.g. `personal-data`, `internet`. */
+  /** Security domains, e.g. `personal-data`, `internet`: components of different ones never share a unit. */
   readonly domains: readonly string[];
+  /** Places outside it calls, `host:port`. */
+  readonly hosts?: readonly string[];
   /** Present when kind is `elsewhere`. */
   readonly elsewhere?: Elsewhere;
   readonly source: SourceRef;
@@ -94,6 +96,8 @@ export interface ToolServer {
   readonly concurrency: number;
   readonly secrets: readonly string[];
   readonly domains: readonly string[];
+  /** Places outside it calls, `host:port`. */
+  readonly hosts?: readonly string[];
   /** Present for a server somebody else built, an MCP server for instance. */
   readonly elsewhere?: Elsewhere;
   /** Its tools are asked for at run time; `tools` then names those known when the workflow was read, if any. */
@@ -109,6 +113,8 @@ export interface Tool {
   readonly output: JsonSchema;
   /** Absent for a local tool. */
   readonly server?: string;
+  /** Places outside it calls, `host:port`. */
+  readonly hosts?: readonly string[];
   readonly source: SourceRef;
 }
 

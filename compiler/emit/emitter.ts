@@ -5,12 +5,22 @@ import type { Access, Bundle, Descriptor, Plan, TargetTraits, Workflow } from '.
  * Every emitter writes a `README.md` that says how to apply, verify and roll back what it wrote.
  */
 export interface Emitter {
+  /**
+   * The plan as this format needs it, e.g. with a listener more or a model served by somebody else: bundles and access
+   * are made of what it returns, and `emit` gets that plan. Absent: the plan as it is. Pure.
+   *
+   * @throws DmasError `DMAS_EXPORT` for a plan this format cannot express, with what to change
+   */
+  prepare?(plan: Plan, options: { readonly [option: string]: unknown }): Plan;
   /** @throws DmasError `DMAS_EXPORT` for a plan this format cannot express, with what to change */
   emit(input: EmitInput, options: { readonly [option: string]: unknown }): readonly EmittedFile[];
 }
 
 export interface EmitInput {
+  /** What `prepare` made of the layout's plan. */
   readonly plan: Plan;
+  /** The layout's plan itself; absent: `plan`. */
+  readonly layoutPlan?: Plan;
   /** One for every unit and service of ours. */
   readonly bundles: readonly Bundle[];
   readonly access: Access;

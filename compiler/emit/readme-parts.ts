@@ -22,3 +22,6 @@ export const rightsTable = ({ members }: Access): string[] => [
 ];
 
 const list = (items: readonly string[]) => (items.length === 0 ? '–' : items.join(', '));
+
+/** How an image of the folder `image` comes to where a cluster finds it. */
+export const imageLines = (image: string): string[] => ['```sh', `docker build -t ${image} image`, `docker push ${image}`, '```'];

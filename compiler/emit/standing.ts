@@ -64,7 +64,7 @@ export const portsOf = (
   { listens, program }: PlannedMember,
   control: number = controlPort,
 ): { readonly address: LogicalAddress; readonly port: number }[] =>
-  listens.map(({ address }, index) => ({ address, port: program?.fixedPort ?? control + 1 + index }));
+  listens.map(({ address, port }, index) => ({ address, port: program?.fixedPort ?? port ?? control + 1 + index }));
 
 /** Where each logical address is found. */
 function namesOf(

@@ -1,10 +1,12 @@
 import {
   type Access,
+  hostWord,
   type MemberAccess,
   type OutsideHost,
   type Plan,
   type PlannedService,
   type PlannedUnit,
+  parseOutsideHost,
   plannedModelsOf,
   type Reach,
   tapeAddress,
@@ -24,8 +26,13 @@ export function accessOf(plan: Plan): Access {
   const holder = new Map(members.flatMap((member) => member.listens.map(({ address }) => [address, member.id] as const)));
   const calls = new Map(members.map(({ id, kind, planned }) => [id, callsOf(plan, kind, planned)]));
   const reaches = new Map([...calls].map(([id, made]) => [id, reachesOf(made, holder)]));
+  const outside = new Map(
+    members.map(({ id, planned }) => [id, outsideOf(calls.get(id) ?? [], 'hosts' in planned ? (planned.hosts ?? []) : [])]),
+  );
+  const all = joined([...outside.values()].flat());
   return {
     members: members.map(({ id, kind, publicAddress, secrets, planned }): MemberAccess => {
+      const through = planned.egress === undefined ? undefined : holder.get(planned.egress);
       const callers = [...reaches].filter(([, reached]) => reached.some(({ to }) => to === id)).map(([caller]) => caller);
       return {
         id,
@@ -33,15 +40,19 @@ export function accessOf(plan: Plan): Access {
         reaches: reaches.get(id) ?? [],
         accepts: callers.sort(),
         public: publicAddress !== null,
-        hosts: outsideOf(calls.get(id) ?? [], kind === 'unit' ? ((planned as PlannedUnit).hosts ?? []) : []),
+        hosts: isEgress(planned) ? all : (outside.get(id) ?? []),
+        ...(through === undefined ? {} : { through }),
         secrets: [...secrets].sort(),
       };
     }),
   };
 }
 
+const isEgress = (planned: PlannedUnit | PlannedService): boolean => 'kind' in planned && planned.kind === 'egress';
+
 function callsOf(plan: Plan, kind: 'unit' | 'service', planned: PlannedUnit | PlannedService): readonly Call[] {
-  return kind === 'unit' ? callsOfUnit(plan, planned as PlannedUnit) : callsOfService(plan, planned as PlannedService);
+  const out = planned.egress === undefined ? [] : [{ at: planned.egress, for: planned.id }];
+  return [...out, ...(kind === 'unit' ? callsOfUnit(plan, planned as PlannedUnit) : callsOfService(plan, planned as PlannedService))];
 }
 
 function callsOfUnit(plan: Plan, unit: PlannedUnit): Call[] {
@@ -77,15 +88,18 @@ function reachesOf(calls: readonly Call[], holder: ReadonlyMap<string, string>):
 }
 
 function outsideOf(calls: readonly Call[], declared: readonly OutsideHost[]): readonly OutsideHost[] {
-  const called = calls
-    .filter(({ at }) => /^https?:\/\//.test(at))
-    .map((call): OutsideHost => {
-      const { hostname, port, protocol } = new URL(call.at);
-      return { host: hostname.toLowerCase(), port: Number(port || (protocol === 'https:' ? 443 : 80)), for: [call.for] };
-    });
+  const called = calls.flatMap(({ at, for: component }): OutsideHost[] => {
+    const place = /^https?:\/\//.test(at) ? parseOutsideHost(at) : undefined;
+    return place === undefined ? [] : [{ ...place, for: [component] }];
+  });
+  return joined([...called, ...declared]);
+}
+
+/** Each place once, with everybody who needs it. */
+function joined(hosts: readonly OutsideHost[]): readonly OutsideHost[] {
   const places = new Map<string, OutsideHost>();
-  for (const place of [...called, ...declared]) {
-    const key = `${place.host}:${place.port}`;
+  for (const place of hosts) {
+    const key = hostWord(place);
     places.set(key, { ...place, for: [...new Set([...(places.get(key)?.for ?? []), ...place.for])].sort() });
   }
   return [...places].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, place]) => place);

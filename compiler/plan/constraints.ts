@@ -1,3 +1,4 @@
+import { keptApart, rightsOf } from '../../scenarios/rights.ts';
 import { componentsOf, type Problem, placeableOf } from '../contracts/index.ts';
 import type { PlanRequest } from './request.ts';
 
@@ -22,11 +23,16 @@ export function checkPlacement({ workflow, configuration, scenario }: PlanReques
     if (!components.includes(name)) problems.push(unplaceable(`the workflow has no component "${name}"`));
   }
   const { apart, together } = scenario.search;
+  const forbidden = keptApart(workflow, rightsOf(scenario));
   for (const unit of configuration.units) {
     if (!Number.isInteger(unit.replicas) || unit.replicas < 1) problems.push(unplaceable(`unit ${unit.id} has ${unit.replicas} replicas`));
     for (const set of apart) {
       const shared = set.filter((name) => unit.components.includes(name));
       if (shared.length > 1) problems.push(unplaceable(`unit ${unit.id} holds ${shared.join(' and ')}, which must be apart`));
+    }
+    for (const { components, reason } of forbidden) {
+      if (components.every((name) => unit.components.includes(name)))
+        problems.push(unplaceable(`unit ${unit.id} holds ${components.join(' and ')}, but ${reason}`, 'put them into different units'));
     }
     for (const component of [...workflow.agents, ...workflow.toolServers]) {
       if (!unit.components.includes(component.name)) continue;

@@ -33,11 +33,22 @@ export interface PlannedMember {
 export interface MemberListener {
   readonly address: LogicalAddress;
   readonly transport: 'tcp' | 'unix';
+  /** See `PlannedListener.port`. */
+  readonly port?: number;
 }
 
 /** Under this address a unit that takes the application's requests listens for them. */
 export const ingressAddress: LogicalAddress = 'ingress';
 export const serviceAddress = (id: string): LogicalAddress => `service://${id}`;
+
+/** Where the egress service listens for one member; see `withEgress`. */
+export const egressAddress = (caller: string): LogicalAddress => `${serviceAddress('egress')}/${caller}`;
+
+/** For whom an address of the egress service is; undefined for every other address. */
+export const egressCallerOf = (address: LogicalAddress): string | undefined => {
+  const root = egressAddress('');
+  return address.startsWith(root) ? address.slice(root.length) : undefined;
+};
 
 /** Everything a plan asks to be run, services first. */
 export const plannedMembers = (plan: Plan): readonly PlannedMember[] => [
@@ -70,7 +81,7 @@ function serviceMember(service: PlannedService, plan: Plan): PlannedMember {
     id: service.id,
     kind: 'service',
     replicas: service.replicas,
-    listens: [{ address, transport: 'tcp' }],
+    listens: service.kind === 'egress' ? egressListeners(service) : [{ address, transport: 'tcp' }],
     publicAddress: plan.ingress.gateway === address ? address : null,
     metricsAddress: service.kind === 'model' ? address : null,
     resources: service.resources,
@@ -82,11 +93,20 @@ function serviceMember(service: PlannedService, plan: Plan): PlannedMember {
   };
 }
 
+const egressListeners = ({ options }: PlannedService): MemberListener[] =>
+  Object.keys(options.callers ?? {})
+    .sort()
+    .map((caller) => ({ address: egressAddress(caller), transport: 'tcp' }));
+
 /** Where a unit listens for other units. */
 export const listenersOf = (unit: PlannedUnit): MemberListener[] =>
   unit.listens
     // Components of one process meet in memory: nothing to bind.
     .filter((listener) => listener.protocol !== 'inproc')
-    .map((listener) => ({ address: listener.address, transport: transportOf(listener) }));
+    .map((listener) => ({
+      address: listener.address,
+      transport: transportOf(listener),
+      ...(listener.port === undefined ? {} : { port: listener.port }),
+    }));
 
 const transportOf = (listener: PlannedListener): 'tcp' | 'unix' => (listener.options.transport === 'unix' ? 'unix' : 'tcp');

@@ -1,3 +1,4 @@
+import { declaredHosts, rightsOf } from '../../scenarios/rights.ts';
 import {
   canonicalConfiguration,
   configurationId,
@@ -14,6 +15,7 @@ import {
   type UnitConfiguration,
 } from '../contracts/index.ts';
 import { checkPlacement, unplaceable } from './constraints.ts';
+import { withEgress } from './egress.ts';
 import { planLimiter } from './limiter.ts';
 import { planModels } from './models.ts';
 import { planPrograms } from './programs.ts';
@@ -45,10 +47,12 @@ export function planDeployment(request: PlanRequest): { readonly plan?: Plan; re
   if (problems.some((problem) => problem.severity === 'error')) return { problems };
 
   const servers = toolServerNames(request.workflow);
+  const rights = rightsOf(request.scenario);
   const planned = door.components.length > 0 ? configuration.units : [...configuration.units, door];
   const bare = planned.map((unit): PlannedUnit => {
     const used = models.of(unit.components);
     const program = programs.of(unit, routing.routes(unit.id));
+    const hosts = declaredHosts(request.workflow, rights, unit.components);
     return {
       id: unit.id,
       agents: unit.components.filter((name) => !servers.has(name)),
@@ -61,6 +65,7 @@ export function planDeployment(request: PlanRequest): { readonly plan?: Plan; re
       ...used,
       state: state.of(unit),
       secrets: secretsOf(canonical, unit, plannedModelsOf(used)),
+      ...(hosts.length === 0 ? {} : { hosts }),
       ingress: unit.id === ingress.unit,
       ...(program === undefined ? {} : { program }),
     };
@@ -71,18 +76,16 @@ export function planDeployment(request: PlanRequest): { readonly plan?: Plan; re
   );
   const clash = services.find((service) => units.some((unit) => unit.id === service.id));
   if (clash !== undefined) return { problems: [unplaceable(`a unit and a service are both named "${clash.id}"`, 'rename the agent')] };
-  return {
-    plan: {
-      schemaVersion: 1,
-      application: request.name,
-      target: request.target,
-      configurationId: configurationId(configuration),
-      units,
-      services,
-      ingress,
-    },
-    problems,
+  const plan: Plan = {
+    schemaVersion: 1,
+    application: request.name,
+    target: request.target,
+    configurationId: configurationId(configuration),
+    units,
+    services,
+    ingress,
   };
+  return { plan: request.targetTraits.egress === 'proxy' ? withEgress(plan, rights.networks) : plan, problems };
 }
 
 /**

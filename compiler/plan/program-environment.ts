@@ -1,4 +1,5 @@
 import type { LogicalAddress, PlannedModel, PlannedProgram } from '../contracts/index.ts';
+import { proxyVariables } from './proxy-variables.ts';
 
 /** What a target needs to start something that somebody else built. */
 export interface MemberProgram {
@@ -8,6 +9,8 @@ export interface MemberProgram {
   readonly models: { readonly [model: string]: PlannedModel };
   /** Which member listens at each address it is told, and as the how-many-eth of its listeners. */
   readonly reaches: { readonly [address: LogicalAddress]: { readonly id: string; readonly listener: number; readonly fixedPort?: number } };
+  /** Where everything goes that leaves the deployment; absent: out directly. */
+  readonly egress?: LogicalAddress;
 }
 
 interface Surroundings {
@@ -38,12 +41,20 @@ export function programEnvironment(around: Surroundings): { [name: string]: stri
   ]);
   return {
     ...telemetry(around),
+    ...egressVariables(around),
     ...secrets,
     ...planned.environment,
     ...Object.fromEntries(neighbours),
     ...Object.fromEntries(Object.entries(planned.models).flatMap(([model, names]) => modelVariables(names, models[model], at, secrets))),
     ...(planned.fixedPort === undefined ? { [planned.portVariable]: String(port) } : {}),
   };
+}
+
+/** What programs in any language read to send what leaves through a proxy. What stands inside is called directly. */
+function egressVariables({ program, at, otlpEndpoints }: Surroundings): { [name: string]: string } {
+  if (program.egress === undefined) return {};
+  const inside = Object.keys(program.reaches).flatMap((address) => at(address).split(':')[0] || []);
+  return proxyVariables(`http://${at(program.egress)}`, [...inside, ...otlpEndpoints.map((endpoint) => new URL(endpoint).hostname)]);
 }
 
 function modelVariables(

@@ -104,9 +104,16 @@ export function createAnalyticPredictor(input: PredictorInput): Predict {
       configurationId: configurationId(configuration),
       ...estimates(parts, result, usdPerHour, parts.tokenUsdOf(configuration)),
       utilization,
+      ...grantsIn(input, configuration),
       ...(served ? { pools: served.pools } : {}),
     };
   };
+}
+
+/** No figure of a model: a layout's rights are known. */
+export function grantsIn({ grants }: PredictorInput, configuration: Configuration): Pick<Prediction, 'grants'> {
+  const found = grants?.(configuration) ?? null;
+  return found === null ? {} : { grants: found };
 }
 
 /** Everything of a prediction that follows from the model's result and the allocated money. */

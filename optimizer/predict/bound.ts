@@ -6,6 +6,7 @@ import { servingPlans } from '../space/serving-plans.ts';
 import type { ServingPlan, Space } from '../space/space.ts';
 import { addedServersUsd, analyticParts, estimates } from './analytic.ts';
 import type { CallTimes } from './analytic-model.ts';
+import { createGrantsBound } from './grants-bound.ts';
 import type { PredictorInput } from './input.ts';
 import { hopOf, type NumericLayout, outside, undecided } from './layout.ts';
 import { allocatedUsdPerHour, freeHop, type HopPrice, hopPrice, replicaUsdPerHour } from './pricing.ts';
@@ -36,6 +37,7 @@ export function createAnalyticBound(input: BoundInput): Bound {
   // A group may still gain a member that allows less; every choice of a group is a choice of one of its members.
   const anyUsd = space.components.length > 0 ? Math.min(...space.components.map((name) => cheapestUsd([name]))) : 0;
   const fewestUnits = minimumUnits(space);
+  const fewestGrants = input.grants && createGrantsBound(space.workflow);
   const plans = servingPlans(space);
   const [only] = plans;
   /** GPUs of any plan, and tokens at any choice of models. */
@@ -105,6 +107,7 @@ export function createAnalyticBound(input: BoundInput): Bound {
       return input.objective({
         configurationId: '',
         utilization: {},
+        ...(fewestGrants ? { grants: fewestGrants(groups) } : {}),
         ...estimates(parts, result, usd, plan ? parts.tokenUsdOf(plan) : cheapestPlan.tokenUsd),
       });
     },

@@ -19,6 +19,8 @@ export interface PredictorInput {
   /** Requests simulated per configuration; default 2000. */
   readonly requests?: number;
   readonly calibration?: Calibration;
+  /** Rights of a layout, where the objective or a limit is on them; null for one that cannot be planned. */
+  readonly grants?: (configuration: Configuration) => number | null;
   /**
    * For models we serve: the serving the profile was measured under, and the engines behind given settings (null where they
    * are not known). Only pools that serve other calls or otherwise are run through an engine; the rest keep their measured

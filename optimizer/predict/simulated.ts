@@ -1,5 +1,14 @@
 import { type ClassPrediction, type Configuration, configurationId, deriveSeed, type Prediction } from '../../compiler/contracts/index.ts';
-import { type AnalyticParts, analyticParts, costEstimate, entryReplicas, hourlyUsd, type Predict, usdPer1000 } from './analytic.ts';
+import {
+  type AnalyticParts,
+  analyticParts,
+  costEstimate,
+  entryReplicas,
+  grantsIn,
+  hourlyUsd,
+  type Predict,
+  usdPer1000,
+} from './analytic.ts';
 import { planArrivals } from './arrival-plan.ts';
 import { bootstrapLatency } from './bootstrap.ts';
 import { calibrated, firstTokenFactor, latencyFactor } from './calibrate.ts';
@@ -116,6 +125,7 @@ export function createSimulator(input: PredictorInput): Simulator {
           feasible: !overloaded && !saturated && run.cutOff <= 0.01 * n,
           usdPer1000Requests: costEstimate(usdPer1000(usdPerHour, tokens, totalRate), calibration),
           cpuMsPerRequest: calibrated(busyMs / n + gatewayCpuMs, calibration.cpu),
+          ...grantsIn(input, configuration),
           ...(pools ? { pools } : {}),
         },
         loopWaitMsPerRequest: Object.fromEntries(layout.unitIds.map((id, unit) => [id, (run.loopWaitMs[unit] as number) / n])),

@@ -8,7 +8,7 @@ type End = 'point' | 'low' | 'high';
 const p90Share = 1.2816 / 1.6449;
 
 /**
- * Value of one metric of a prediction, smaller is better; null for what no predictor says (error rate, completion,
+ * Value of one metric of a prediction, smaller is better; null for what no predictor says (grants nobody asked for, error rate, completion,
  * gap, throughput; the first token of classes that do not stream; and elapsed time, which is latency and people's own). `cost` is USD per 1000 requests, `cpu` CPU-seconds per request, latencies are ms. Over several classes a latency is
  * the geometric mean, so that a slow class does not drown a fast one.
  *
@@ -19,6 +19,7 @@ const p90Share = 1.2816 / 1.6449;
 export function metricOf(prediction: Prediction, metric: string, requestClass?: string, end: End = 'point'): number | null {
   if (metric === 'cost') return prediction.usdPer1000Requests[end];
   if (metric === 'cpu') return prediction.cpuMsPerRequest[end] / 1000;
+  if (metric === 'grants') return prediction.grants ?? null;
   const [family, statistic] = metric.split('.');
   if ((family !== 'latency' && family !== 'firstToken') || statistic === undefined) return null;
   const names = requestClass === undefined ? Object.keys(prediction.classes) : [requestClass];
@@ -46,6 +47,10 @@ function timeOf(predicted: Pick<ClassPrediction, 'p50Ms' | 'p95Ms' | 'meanMs'> |
 export function brokenLimits(prediction: Prediction, objective: Pick<ObjectiveConfig, 'slo'>, end: End = 'low'): readonly string[] {
   const broken: string[] = [];
   for (const limit of objective.slo) {
+    if (limit.metric === 'grants') {
+      if ((prediction.grants ?? 0) > (limit.max ?? Number.POSITIVE_INFINITY)) broken.push('grants');
+      continue;
+    }
     const classes = limit.class === undefined ? Object.keys(prediction.classes) : [limit.class];
     for (const name of classes) {
       const value = metricOf(prediction, limit.metric, name, end);

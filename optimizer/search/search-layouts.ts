@@ -263,6 +263,7 @@ function twins(a: Prediction, b: Prediction): boolean {
   const close = (x: number, y: number) => Math.abs(x - y) <= sameWithin * Math.max(Math.abs(x), Math.abs(y));
   if (!close(a.usdPer1000Requests.point, b.usdPer1000Requests.point)) return false;
   if (!close(a.cpuMsPerRequest.point, b.cpuMsPerRequest.point)) return false;
+  if (a.grants !== b.grants) return false;
   return Object.entries(a.classes).every(([name, one]) => {
     const other = b.classes[name];
     return other !== undefined && close(one.p50Ms.point, other.p50Ms.point) && close(one.p95Ms.point, other.p95Ms.point);

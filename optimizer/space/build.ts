@@ -11,6 +11,7 @@ import {
   type Workflow,
 } from '../../compiler/contracts/index.ts';
 import { didYouMean as suggest } from '../../compiler/contracts/suggest.ts';
+import { keptApart, rightsOf } from '../../scenarios/rights.ts';
 import type { ScenarioConfig } from '../../scenarios/schema.ts';
 import { itemsOf, minimumUnits } from './partitions.ts';
 import { type FitsInMemory, servingShapes } from './serving-shapes.ts';
@@ -18,7 +19,7 @@ import type { Space } from './space.ts';
 
 export interface SpaceInput {
   readonly workflow: Workflow;
-  readonly config: Pick<ScenarioConfig, 'search' | 'baseline'> & Partial<Pick<ScenarioConfig, 'agents' | 'models'>>;
+  readonly config: Pick<ScenarioConfig, 'search' | 'baseline'> & Partial<Pick<ScenarioConfig, 'agents' | 'models' | 'rights'>>;
   readonly targetTraits: TargetTraits;
   /** Ids of all protocols that may be named. */
   readonly protocolIds: readonly string[];
@@ -76,6 +77,7 @@ export function buildSpace(input: SpaceInput): { readonly space: Space; readonly
     sets.map((set) => [...new Set(set)].filter((name) => knownComponent(name, where))).filter((set) => set.length > 1);
   const together = keepKnown(search.together, 'search.together');
   const apart = keepKnown(search.apart, 'search.apart');
+  const byRights = keptApart(workflow, rightsOf(config)).filter(({ components: pair }) => pair.every((name) => components.includes(name)));
 
   const replicas = Object.fromEntries(
     components.map((name) => {
@@ -107,7 +109,8 @@ export function buildSpace(input: SpaceInput): { readonly space: Space; readonly
     workflow,
     components,
     together,
-    apart,
+    apart: [...apart, ...byRights.map(({ components: pair }) => pair)],
+    ...(byRights.length > 0 ? { apartByRights: byRights } : {}),
     maxUnits: search.maxUnits ?? Math.max(1, components.length),
     replicas,
     protocols,
@@ -183,7 +186,13 @@ function contradictions(space: Space): readonly Problem[] {
   for (const item of items) {
     for (const set of space.apart) {
       const both = set.filter((name) => item.components.includes(name));
-      if (both.length > 1)
+      const byRights = space.apartByRights?.find(({ components }) => components === set);
+      if (both.length > 1 && byRights !== undefined)
+        add(
+          `${both.join(' and ')} must share a unit (search.together) and may not: ${byRights.reason}`,
+          'Remove one of them from search.together.',
+        );
+      else if (both.length > 1)
         add(`${both.join(' and ')} must share a unit (search.together) and may not (search.apart)`, 'Remove one of the two.');
     }
     const alone = item.components.find((name) => pinned.has(name));

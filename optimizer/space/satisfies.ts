@@ -26,7 +26,8 @@ export function satisfies(space: Space, configuration: Configuration): readonly 
   for (const set of space.apart) {
     for (const unit of configuration.units) {
       const inside = set.filter((name) => unit.components.includes(name));
-      if (inside.length > 1) add(`${inside.join(' and ')} may not share a unit`);
+      const byRights = space.apartByRights?.find(({ components }) => components === set);
+      if (inside.length > 1) add(`${inside.join(' and ')} may not share a unit${byRights === undefined ? '' : `: ${byRights.reason}`}`);
     }
   }
   for (const component of [...space.workflow.agents, ...space.workflow.toolServers]) {

@@ -6,6 +6,7 @@ import type {
   ServingConfiguration,
   Workflow,
 } from '../../compiler/contracts/index.ts';
+import type { KeptApart } from '../../scenarios/rights.ts';
 
 /** Everything a configuration may be, from the workflow, the scenario's `search` and the target's limits. */
 export interface Space {
@@ -14,6 +15,8 @@ export interface Space {
   /** Sets that must share a unit, and sets no two of which may. */
   readonly together: readonly (readonly string[])[];
   readonly apart: readonly (readonly string[])[];
+  /** Those pairs of `apart` that security domains and classes of data keep apart, with the reason in words. */
+  readonly apartByRights?: readonly KeptApart[];
   readonly maxUnits: number;
   readonly replicas: { readonly [component: string]: { readonly min: number; readonly max: number } };
   /** What may be spoken on each channel where it crosses units; the first is the default. */

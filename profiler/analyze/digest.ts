@@ -13,6 +13,7 @@ import { createComponents } from './foreign/components.ts';
 import { createEdges } from './foreign/edges.ts';
 import { joinLinked } from './foreign/links.ts';
 import { createModelUse } from './foreign/model-use.ts';
+import { createOutsidePlaces } from './foreign/outside.ts';
 import { selfMsOf } from './foreign/own-time.ts';
 import { createRequests } from './foreign/requests.ts';
 import { createSample } from './foreign/sample.ts';
@@ -46,11 +47,13 @@ export async function digestTraces(
   const { sampleTraces, sampleSpans, maxSpans, maxInflatedBytes } = { ...defaults, ...options };
   const conventions = new Map<string, number>();
   const store = createStore(maxSpans, (id) => conventions.set(id, (conventions.get(id) ?? 0) + 1));
+  const outside = createOutsidePlaces();
   let impossibleTimes = 0;
   const sources = await readTraceInputs(
     inputs,
     (span) => {
       if (span.reversed) impossibleTimes++;
+      outside.add(span);
       return store.add(span);
     },
     { maxInflatedBytes },
@@ -130,6 +133,7 @@ export async function digestTraces(
     criticalPath: requests.criticalPath(components.nameOf),
     modelUse: models.result(requests.requests, components.nameOf),
     sample: sample.result(components.nameOf),
+    outside: outside.result(),
   };
 }
 

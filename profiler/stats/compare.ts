@@ -37,9 +37,11 @@ export const widestRatio = 1000;
 
 /** Shares may be 0 in both blocks; this much (0.1 percentage points) is added to both so that their ratio exists. */
 const shareFloor = 0.001;
+/** As little for counts, of which there may be none. */
+const countFloor = 0.001;
 
 const logRatios = (input: PairedInput): readonly number[] => {
-  const floor = input.unit === 'share' ? shareFloor : 0;
+  const floor = input.unit === 'share' ? shareFloor : input.unit === 'count' ? countFloor : 0;
   return input.pairs.flatMap(({ baseline, challenger }) => {
     const ratio = Math.log((challenger + floor) / (baseline + floor));
     return Number.isFinite(ratio) ? [ratio] : [];

@@ -23,6 +23,8 @@ export function metricTraits(metric: string): MetricTraits {
     case 'cpu':
     case 'requestsPerCpuSecond':
       return { name: 'requestsPerCpuSecond', unit: 'per-cpu-second', lowerIsBetter: false, perClass: false };
+    case 'grants':
+      return { name: metric, unit: 'count', lowerIsBetter: true, perClass: false };
     case 'throughput':
       return { name: metric, unit: 'per-second', lowerIsBetter: false, perClass: true };
     case 'completion':
@@ -49,6 +51,8 @@ export function metricOf(block: Block, metric: string, requestClass?: string): n
     case 'cost':
     case 'cost.usdPer1000':
       return finite(block.money.usdPer1000Requests);
+    case 'grants':
+      return block.grants ?? null;
     case 'requestsPerCpuSecond':
       return finite(answersOf(block) / cpuSecondsOf(block));
     case 'cpu':

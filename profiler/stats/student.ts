@@ -4,7 +4,7 @@ import { gammaln } from 'simple-statistics';
  * Regularized incomplete beta function by its continued fraction, evaluated with Lentz's method.
  * Source: NIST Digital Library of Mathematical Functions, 8.17.22.
  */
-function incompleteBeta(x: number, a: number, b: number): number {
+export function incompleteBeta(x: number, a: number, b: number): number {
   if (x <= 0) return 0;
   if (x >= 1) return 1;
   // The fraction converges fast only on this side of the mean.

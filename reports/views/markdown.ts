@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { change, count, humanSentence, ms, percent, usd, withInterval } from '../format.ts';
+import { change, count, humanSentence, ms, percent, unitUsageSentence, usd, withInterval } from '../format.ts';
 import type { Report } from '../report.ts';
 import { defineView } from '../view.ts';
 
@@ -33,11 +33,18 @@ function summary(report: Report): string {
     '| # | Layout | p50 | p95 | Cost per 1000 | State |',
     '|--:|--------|----:|----:|--------------:|-------|',
     ...rows,
+    ...usageLines(report),
     ...modelLines(report),
     ...(report.human === undefined ? [] : ['', ...report.human.map(humanSentence)]),
     ...(report.warnings.length > 0 ? ['', ...report.warnings.map((warning) => `> ${warning.message} ${warning.advice}`)] : []),
     '',
   ].join('\n');
+}
+
+/** Of the chosen layout: the limits its units ran into, where the target counts it. */
+function usageLines({ trials }: Report): string[] {
+  const units = trials.find(({ roles }) => roles.includes('winner'))?.units ?? [];
+  return units.length === 0 ? [] : ['', ...units.map((unit) => `- ${cell(unitUsageSentence(unit))}`)];
 }
 
 /** One line per pool, and the agent that waits longest for it. */

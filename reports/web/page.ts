@@ -7,7 +7,7 @@ import { modelsSection } from './models.ts';
 import { script } from './script.ts';
 import { style } from './style.ts';
 import { trialSection } from './trials.ts';
-import { comparisonSection, metricTitle, verdictSection } from './verdict.ts';
+import { comparisonSection, limitText, metricTitle, verdictSection } from './verdict.ts';
 import { waterfallSection } from './waterfall.ts';
 import { headroomSection, whereSection } from './where.ts';
 
@@ -50,7 +50,7 @@ ${
 <div class="grid two" style="margin-top:12px">
 <div class="card"><h3>What was asked</h3><ul class="plain"><li>Minimize ${objective.minimize.map((metric) => metricTitle({ metric })).join(', then ')}</li>${objective.slo.map(
     (limit) =>
-      html`<li>${metricTitle(limit)}${limit.max !== null && html` at most ${limit.max}`}${limit.min !== null && html` at least ${limit.min}`}</li>`,
+      html`<li>${metricTitle(limit)}${limit.max !== null && html` at most ${limitText(limit.metric, limit.max)}`}${limit.min !== null && html` at least ${limitText(limit.metric, limit.min)}`}</li>`,
   )}<li>Seed ${report.scenario.seed}; the same seed gives the same requests to every layout</li><li>Latency counts from the moment a request was meant to be sent</li></ul></div>
 <div class="card"><h3>Where and with what</h3><ul class="plain"><li>${machine.cores} cores (${machine.cpuModel}), ${Math.round(machine.memoryMb / 1024)} GB, ${machine.platform}, Node ${machine.node}</li>
 <li>Prices: ${report.prices.source}; vCPU ${usd(report.prices.vcpuHourUsd)}/h, memory ${usd(report.prices.memoryGbHourUsd)}/GB h. Cost is what a layout allocates, not what it uses</li>

@@ -19,6 +19,7 @@ h2 { font-size: 18px; margin: 44px 0 4px; letter-spacing: -.01em; }
 h2 + p.note { margin-top: 0; }
 h3 { font-size: 14px; margin: 0 0 8px; color: var(--soft); font-weight: 600; }
 p.note, .note { color: var(--soft); font-size: 13.5px; max-width: 78ch; }
+p.lead { font-size: 16px; line-height: 1.45; margin: 0 0 10px; max-width: 70ch; }
 section.verdict { margin-top: 18px; padding: 22px 24px; border-radius: 12px; background: var(--panel); border: 1px solid var(--line); border-left: 6px solid var(--ingress); }
 section.verdict.better { border-left-color: var(--good); } section.verdict.inconclusive { border-left-color: var(--unsure); } section.verdict.nothing-measured { border-left-color: var(--bad); }
 .badge { display: inline-block; padding: 1px 9px; border-radius: 999px; font-size: 12.5px; font-weight: 600; border: 1px solid transparent; white-space: nowrap; }

@@ -1,4 +1,4 @@
-import { humanSentence, interval, ms, percent, usd } from '../format.ts';
+import { humanSentence, interval, ms, percent, unitUsageSentence, usd } from '../format.ts';
 import type { Report, ReportTrial } from '../report.ts';
 import { html, type Markup } from './markup.ts';
 import { metricTitle } from './verdict.ts';
@@ -18,12 +18,17 @@ export function trialSection(report: Report): Markup {
 <p class="note">${humanSentence(human)}</p>`,
   )}
 <div class="card scroll"><table>
-<thead><tr><th data-sort class="n">#</th><th data-sort>Layout</th><th>Units</th><th class="n" data-sort>p50</th><th class="n" data-sort>p95</th><th class="n" data-sort>Cost/1000</th><th class="n" data-sort>CPU/request</th><th class="n" data-sort>Errors</th><th>Limits</th><th class="n" data-sort>Predicted</th><th class="n" data-sort>Blocks</th></tr></thead>
+<thead><tr><th data-sort class="n">#</th><th data-sort>Layout</th><th>Units</th><th class="n" data-sort>p50</th><th class="n" data-sort>p95</th><th class="n" data-sort>Cost/1000</th><th class="n" data-sort>CPU/request</th><th class="n" data-sort>Errors</th><th class="n" data-sort>Rights</th><th>Limits</th><th class="n" data-sort>Predicted</th><th class="n" data-sort>Blocks</th></tr></thead>
 <tbody>${report.trials.map(row)}</tbody></table></div>
-<details><summary>Every block</summary><div class="card scroll"><table>
+${report.trials.some(({ units }) => units !== undefined) && usageDetails(report)}<details><summary>Every block</summary><div class="card scroll"><table>
 <thead><tr><th data-sort>Block</th><th data-sort>Layout</th><th data-sort>Purpose</th><th class="n" data-sort>Round</th><th data-sort>Deployment</th><th class="n">Requests</th><th class="n">p50</th><th class="n">p95</th><th>Faults and incidents</th></tr></thead>
 <tbody>${report.trials.flatMap((trial) => trial.blocks.map((block) => blockRow(trial, block)))}</tbody></table></div></details>`;
 }
+
+/** What the limits of each unit did, where the target counts it. */
+const usageDetails = ({ trials }: Report): Markup => html`<details><summary>Every unit’s limits and traffic</summary><div class="card">
+${trials.map(({ label, units }) => units && html`<h3>${label}</h3>${units.map((unit) => html`<p class="note">${unitUsageSentence(unit)}</p>`)}`)}</div></details>
+`;
 
 function row(trial: ReportTrial): Markup {
   const valid = trial.blocks.filter((block) => block.valid).length;
@@ -35,6 +40,7 @@ function row(trial: ReportTrial): Markup {
 <td class="n" data-value="${value(trial.p50Ms)}">${cell(trial.p50Ms, ms)}</td><td class="n" data-value="${value(trial.p95Ms)}">${cell(trial.p95Ms, ms)}</td>
 <td class="n" data-value="${value(trial.usdPer1000)}">${cell(trial.usdPer1000, usd)}</td><td class="n" data-value="${value(trial.cpuMsPerRequest)}">${cell(trial.cpuMsPerRequest, ms)}</td>
 <td class="n" data-value="${trial.errorRate ?? ''}">${percent(trial.errorRate, 1)}</td>
+<td class="n" data-value="${trial.grants ?? ''}">${trial.grants ?? '–'}</td>
 <td>${trial.slo.map((limit) => html`<span class="badge ${limit.holds === null ? 'pending' : limit.holds ? 'ok' : 'failed'}" title="${metricTitle(limit)}">${limit.holds === null ? '?' : limit.holds ? 'holds' : 'broken'}</span> `)}</td>
 <td class="n" data-value="${trial.predictedRatio ?? ''}">${trial.predictedRatio === null ? '–' : trial.predictedRatio.toFixed(2)}</td>
 <td class="n" data-value="${valid}">${valid}${valid < trial.blocks.length && html`<small>of ${trial.blocks.length}</small>`}</td></tr>`;

@@ -13,13 +13,16 @@ const titles = {
 /** First screen: the finding, how sure it is, where the numbers come from, and how to apply it. */
 export function verdictSection(report: Report): Markup {
   const { verdict } = report;
+  // A number and its unit stay on one line.
+  const [finding, serving] = verdict.sentence.replaceAll(' %', '\u00a0%').split(/ (?=What to change in serving: )/);
   const badge = verdict.kind === 'nothing-measured' ? 'failed' : verdict.kind === 'keep-baseline' ? 'same' : verdict.kind;
   return html`
 <section class="verdict ${verdict.kind}" id="verdict">
   <span class="badge ${badge}">${titles[verdict.kind]}</span>
   <span class="badge plain" title="The weakest source of the numbers below">${verdict.provenance}</span>
   ${report.state !== 'completed' && html`<span class="badge inconclusive">${report.state}</span>`}
-  <h1>${verdict.sentence}</h1>
+  <h1>${finding}</h1>
+  ${serving && html`<p class="lead">${serving}</p>`}
   ${report.stateDetail && html`<p class="note">${report.stateDetail}</p>`}
   ${verdict.kind === 'better' && html`<pre class="apply"><code>${verdict.apply}</code></pre>`}
 </section>`;
@@ -52,6 +55,7 @@ const metricNames: { readonly [metric: string]: string } = {
   cost: 'Cost per 1000 requests',
   cpu: 'CPU per request',
   requestsPerCpuSecond: 'Requests per CPU-second',
+  grants: 'Rights of all units and services',
   throughput: 'Throughput',
   errorRate: 'Error rate',
   completion: 'Completion',
@@ -67,6 +71,14 @@ export function metricTitle(comparison: { readonly metric: string; readonly requ
   };
   const title = quantile !== undefined && families[family] ? `${families[family]} ${quantile}` : (metricNames[family] ?? comparison.metric);
   return comparison.requestClass ? `${title}, ${comparison.requestClass}` : title;
+}
+
+/** The bound of a limit, in the unit of its metric. */
+export function limitText(metric: string, value: number): string {
+  const [family = ''] = metric.split('.');
+  if (['latency', 'elapsed', 'firstToken', 'gap'].includes(family)) return ms(value);
+  if (['errorRate', 'completion'].includes(family)) return percent(value, value < 0.1 ? 1 : 0);
+  return family === 'cost' ? usd(value) : String(value);
 }
 
 function show(comparison: Comparison, value: number): string {

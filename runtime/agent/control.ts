@@ -11,14 +11,16 @@ export interface ControlHandlers {
   readonly missing: () => readonly string[];
   readonly peers: (peers: Peers) => void;
   readonly sampling?: (ratio: number) => void;
+  /** Of a process that stays while the plan around it changes: what the new one says of it. */
+  readonly settings?: (settings: unknown) => void;
   readonly flush?: () => Promise<void>;
   readonly drain: () => Promise<boolean>;
   readonly stats: () => unknown;
 }
 
 /**
- * The control address of a process: `GET /healthz`, `/readyz`, `/stats`, `/usage`; `PUT /peers`, `/sampling`; `POST /flush`, `/drain`.
- * Peers that have names are looked up until it is closed.
+ * The control address of a process: `GET /healthz`, `/readyz`, `/stats`, `/usage`; `PUT /peers`, `/sampling`, `/settings`;
+ * `POST /flush`, `/drain`. Peers that have names are looked up until it is closed.
  */
 export async function startControl(binding: Pick<ProcessBinding, 'control' | 'names'>, handlers: ControlHandlers): Promise<RunningServer> {
   const server = await startControlServer(binding.control, handlers);
@@ -53,6 +55,10 @@ function startControlServer(at: BindAddress, handlers: ControlHandlers): Promise
       // Sampling is decided at the ingress; every other process may be told and need not care.
       handlers.sampling?.(ratio);
       sendJson(response, 200, { ratio });
+    },
+    'PUT /settings': async (request, response) => {
+      handlers.settings?.(parseJson(await readBody(request)));
+      sendJson(response, 200, {});
     },
     'POST /flush': async (_, response) => {
       await handlers.flush?.();

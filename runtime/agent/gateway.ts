@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Dispatcher, Pool } from 'undici';
 import { httpUrl, type Peers, type ProcessBinding, type ReplicaAddress } from '../../compiler/contracts/binding.ts';
-import { CallError, toCallError } from '../../compiler/contracts/call-errors.ts';
+import { CallError, callErrorCodeOf, toCallError } from '../../compiler/contracts/call-errors.ts';
 import type { PlannedIngress, PlannedService } from '../../compiler/contracts/plan.ts';
 import { live, readBinding, type StartedProcess } from '../process-life.ts';
 import { ownCancellation } from './cancellation.ts';
@@ -10,8 +10,9 @@ import { startControl } from './control.ts';
 import { Flights } from './flights.ts';
 import { rendezvous } from './hashing.ts';
 import { readBody, sendError, startServer } from './http-server.ts';
-import { ingressHeaders, neverStartedHeader } from './ingress-headers.ts';
+import { ingressHeaders, neverStartedHeader, outcomeTrailer } from './ingress-headers.ts';
 import { lessBusyOfTwo } from './replicas.ts';
+import { type Entry, RequestTally } from './request-tally.ts';
 
 /** One replica of the ingress unit. */
 interface Backend {
@@ -39,17 +40,20 @@ const hopByHop = new Set([
  * a session stays with its replica; and a request that no replica began goes to another one. Replies are streamed through as they come.
  *
  * It adds no span: the trace begins at the ingress of the unit, as it does without a gateway.
+ *
+ * It outlives the plan it was started for: connections of users stay open while the replicas behind it are exchanged, and
+ * what another plan says of it comes as `PUT /settings` (`GatewaySettings`).
  */
 export async function startGateway(service: PlannedService, ingress: PlannedIngress, binding?: ProcessBinding): Promise<StartedProcess> {
   const present = binding ?? readBinding();
   const address = `service://${service.id}`;
   const flights = new Flights();
+  const tally = new RequestTally();
   let backends: Backend[] = [];
   let requests = 0;
-  // A conversation is one replica's: other units find it there by the same choice (replicas.ts).
-  const sticky = service.options.balancing === 'session' || ingress.entry.kind === 'topic';
+  let settings: GatewaySettings = { balancing: service.options.balancing, ingress };
   const peers = (update: Peers) => {
-    const replicas = update.ingress;
+    const replicas = update.ingress?.filter(({ retiring }) => retiring !== true);
     if (replicas !== undefined) backends = refreshed(backends, replicas);
   };
   peers(present.peers);
@@ -57,7 +61,9 @@ export async function startGateway(service: PlannedService, ingress: PlannedIngr
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     const id = String(++requests);
     const refused = flights.draining;
-    const own = ownCancellation(ingress.deadlineMs + graceMs);
+    const counted = tally.begin(request);
+    let failure: CallError | undefined;
+    const own = ownCancellation(settings.ingress.deadlineMs + graceMs);
     response.on('close', () => {
       if (!response.writableFinished) own.abort(new CallError({ code: 'cancelled', message: 'the client went away' }));
     });
@@ -65,15 +71,17 @@ export async function startGateway(service: PlannedService, ingress: PlannedIngr
     try {
       if (refused) throw new CallError({ code: 'unavailable', message: 'the gateway is shutting down', neverStarted: true });
       const body = await readBody(request);
-      const key = sticky ? stickyKey(request) : undefined;
-      await forward(request, response, body, () => backends, key, own.cancellation.signal);
+      const key = isSticky(settings) ? stickyKey(request) : undefined;
+      await forward({ request, response, body, counted }, () => backends, key, own.cancellation.signal);
     } catch (thrown) {
       if (!request.complete) request.resume();
       const { reason } = own.cancellation.signal;
+      failure = toCallError(reason instanceof CallError ? reason : thrown);
       if (response.headersSent) response.destroy();
-      else sendError(response, toCallError(reason instanceof CallError ? reason : thrown).value);
+      else sendError(response, failure.value);
     } finally {
       own.close();
+      counted.end(failure?.code);
       flights.end(id);
     }
   };
@@ -88,12 +96,17 @@ export async function startGateway(service: PlannedService, ingress: PlannedIngr
   const control = await startControl(present, {
     missing: () => (backends.length === 0 ? ['ingress'] : []),
     peers,
+    settings: (next) => {
+      settings = next as GatewaySettings;
+    },
     drain,
     stats: () => ({
       service: service.id,
       instanceId: present.instanceId,
       inFlight: flights.size,
       requests,
+      tally: tally.snapshot(),
+      oldestMs: tally.oldestMs(),
       replicas: backends.map(({ address: { replica, instanceId }, outstanding }) => ({ replica, instanceId, outstanding })),
     }),
   });
@@ -106,6 +119,24 @@ export async function startGateway(service: PlannedService, ingress: PlannedIngr
   const started = { report: { control: control.at, listen: { [address]: door.at }, pid: process.pid }, close };
   if (binding === undefined) live(started, present.drainMs);
   return started;
+}
+
+/** All that a gateway is told by its plan. */
+export interface GatewaySettings {
+  /** `session`: a session stays with its replica. */
+  readonly balancing: unknown;
+  readonly ingress: PlannedIngress;
+}
+
+/** A conversation is one replica's: other units find it there by the same choice (replicas.ts). */
+const isSticky = ({ balancing, ingress }: GatewaySettings) => balancing === 'session' || ingress.entry.kind === 'topic';
+
+/** One request of a user, and where it is counted. */
+interface Asked {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly body: Buffer;
+  readonly counted: Entry;
 }
 
 /** The unit enforces the deadline; this only ends what a lost unit left open. */
@@ -131,14 +162,7 @@ function poolOf({ at }: ReplicaAddress): Pool {
 }
 
 /** @throws CallError `unavailable` when no replica could be reached, or the connection broke before an answer. */
-async function forward(
-  request: IncomingMessage,
-  response: ServerResponse,
-  body: Buffer,
-  backends: () => readonly Backend[],
-  key: string | undefined,
-  signal: AbortSignal,
-): Promise<void> {
+async function forward(asked: Asked, backends: () => readonly Backend[], key: string | undefined, signal: AbortSignal): Promise<void> {
   const tried = new Set<Backend>();
   for (;;) {
     const candidates = backends().filter((backend) => !tried.has(backend));
@@ -150,7 +174,7 @@ async function forward(
     backend.outstanding++;
     try {
       const last = candidates.length === 1;
-      const outcome = await exchange(backend, request, response, body, last, signal);
+      const outcome = await exchange(backend, asked, last, signal);
       if (outcome === 'answered') return;
     } finally {
       backend.outstanding--;
@@ -159,17 +183,13 @@ async function forward(
 }
 
 /** `refused`: the replica certainly did not begin the request, so another may. The last one's refusal is the answer. */
-function exchange(
-  backend: Backend,
-  request: IncomingMessage,
-  response: ServerResponse,
-  body: Buffer,
-  last: boolean,
-  signal: AbortSignal,
-): Promise<'answered' | 'refused'> {
+function exchange(backend: Backend, asked: Asked, last: boolean, signal: AbortSignal): Promise<'answered' | 'refused'> {
+  const { request, response, body, counted } = asked;
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | undefined;
     let refusal = false;
+    let code: string | undefined;
+    let streams = false;
     const abort = () => controller?.abort(new Error('aborted'));
     const drained = () => controller?.resume();
     const over = () => {
@@ -190,15 +210,27 @@ function exchange(
             over();
             refusal = true;
             resolve('refused');
-          } else response.writeHead(status, passed(headers));
+          } else {
+            code = callErrorCodeOf(status);
+            streams = String(headers['content-type']).startsWith('text/event-stream');
+            response.writeHead(status, passed(headers));
+          }
         },
         onResponseData(present, piece) {
-          if (!refusal && !response.write(piece)) present.pause();
+          if (refusal) return;
+          if (streams) counted.chunk();
+          if (!response.write(piece)) present.pause();
         },
-        onResponseEnd() {
+        onResponseEnd(_, trailers) {
           if (refusal) return;
           over();
+          const outcome = trailers?.[outcomeTrailer];
+          if (typeof outcome === 'string') {
+            code = outcome;
+            response.addTrailers({ [outcomeTrailer]: outcome });
+          }
           response.end();
+          counted.end(code);
           resolve('answered');
         },
         onResponseError(_, error) {

@@ -10,3 +10,5 @@ export const ingressHeaders = {
 
 /** On an error answer: no handler began, so the request may go to another replica. For gateways, which stream bodies through. */
 export const neverStartedHeader = 'x-dmas-never-started';
+/** Trailer of a streamed answer that ended in an error: its code, since the status went out before. For gateways, too. */
+export const outcomeTrailer = 'x-dmas-outcome';

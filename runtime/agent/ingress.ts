@@ -10,8 +10,9 @@ import { isRecord } from './graph-shape.ts';
 import { sampledAt } from './hashing.ts';
 import { hop } from './hop.ts';
 import { parseJson, readBody, sendError, sendJson } from './http-server.ts';
-import { ingressHeaders, neverStartedHeader } from './ingress-headers.ts';
+import { ingressHeaders, neverStartedHeader, outcomeTrailer } from './ingress-headers.ts';
 import { ingressComponent } from './program.ts';
+import { RequestTally } from './request-tally.ts';
 import type { Runtime } from './runtime.ts';
 import { emptyClock, type Resume, type Scope } from './scope.ts';
 import { endSpan, type TraceHeaders } from './tracing.ts';
@@ -30,6 +31,7 @@ export class Ingress {
   readonly #runtime: Runtime;
   /** Requests of a topic entry that wait for their completing message, by request id. */
   readonly #completions = new Map<string, (output: unknown) => void>();
+  readonly #tally = new RequestTally();
   #samplingRatio: number;
 
   constructor(runtime: Runtime) {
@@ -49,6 +51,12 @@ export class Ingress {
     return this.#completions.size;
   }
 
+  /** What was asked and answered here, and for how long the oldest request under way has been. */
+  stats() {
+    const { waiting, samplingRatio } = this;
+    return { waiting, samplingRatio, tally: this.#tally.snapshot(), oldestMs: this.#tally.oldestMs() };
+  }
+
   /** Takes a message of the completion topic; the first one of a request completes it. */
   complete(delivery: Delivery): void {
     this.#completions.get(delivery.scope.requestId)?.(delivery.body);
@@ -65,6 +73,7 @@ export class Ingress {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { flights, tracing } = this.#runtime;
+    const counted = this.#tally.begin(request);
     const header = (name: string) => request.headers[name] as string | undefined;
     const requestId = header(ingressHeaders.request) ?? randomUUID();
     const identity = { [ingressHeaders.request]: requestId };
@@ -104,7 +113,11 @@ export class Ingress {
         clock: emptyClock,
         ...(resume === undefined ? {} : { resume }),
       };
-      const emit = streams ? (chunk: unknown) => sendEvent(response, identity, { chunk }) : undefined;
+      const send = (chunk: unknown) => {
+        counted.chunk();
+        sendEvent(response, identity, { chunk });
+      };
+      const emit = streams ? send : undefined;
       const output = await this.#enter(body, scope, emit);
       if (streams) endEvents(response, identity, { output: output ?? null });
       else sendJson(response, 200, output, identity);
@@ -112,13 +125,16 @@ export class Ingress {
       failure = toCallError(thrown);
       const trace = span === undefined ? {} : tracing.inject(span.trace);
       const value = failure.code === 'inputRequired' ? pausedAnswer(failure.value, sessionId, requestId, trace) : failure.value;
-      if (response.headersSent) endEvents(response, identity, { error: value });
-      else sendError(response, value, failure.value.neverStarted ? { ...identity, [neverStartedHeader]: '1' } : identity);
+      if (response.headersSent) {
+        if (!response.writableEnded) response.addTrailers({ [outcomeTrailer]: failure.code });
+        endEvents(response, identity, { error: value });
+      } else sendError(response, value, failure.value.neverStarted ? { ...identity, [neverStartedHeader]: '1' } : identity);
       if (!request.complete) request.resume();
     } finally {
       own.close();
       endSpan(span, failure, { [attr.outcome]: failure?.code ?? 'ok' });
       flights.end(requestId);
+      counted.end(failure?.code);
     }
   }
 
@@ -195,7 +211,8 @@ function traceHeaders(request: IncomingMessage): { [header: string]: string } {
 
 function sendEvent(response: ServerResponse, headers: { readonly [name: string]: string }, event: unknown): void {
   if (response.destroyed || response.writableEnded) return;
-  if (!response.headersSent) response.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+  if (!response.headersSent)
+    response.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'cache-control': 'no-store', trailer: outcomeTrailer });
   response.write(`data: ${JSON.stringify(event)}\n\n`);
 }
 

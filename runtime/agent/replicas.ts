@@ -7,7 +7,7 @@ import { RetryBudget } from './retry-budget.ts';
 
 /** One callee process as seen from here. */
 export interface Replica {
-  readonly address: ReplicaAddress;
+  address: ReplicaAddress;
   readonly connection: Connection;
   outstanding: number;
   /** Failures since the last success; each doubles the time it is put aside. */
@@ -34,13 +34,16 @@ export class ReplicaSet {
   readonly budget = new RetryBudget();
   readonly #connect: (to: ReplicaAddress) => Connection;
   #replicas: Replica[] = [];
+  /** Those that take what comes. */
+  #staying: readonly Replica[] = [];
 
   constructor(connect: (to: ReplicaAddress) => Connection) {
     this.#connect = connect;
   }
 
+  /** Those that take what comes. */
   get all(): readonly Replica[] {
-    return this.#replicas;
+    return this.#staying;
   }
 
   /** Takes on new instances, lets go of those that are no more. A replica that stays keeps its connection. */
@@ -50,10 +53,12 @@ export class ReplicaSet {
       const known = before.get(address.instanceId);
       if (known !== undefined && JSON.stringify(known.address.at) === JSON.stringify(address.at)) {
         before.delete(address.instanceId);
+        known.address = address;
         return known;
       }
       return { address, connection: this.#connect(address), outstanding: 0, failures: 0, asideUntil: 0, gone: false };
     });
+    this.#staying = this.#replicas.filter((replica) => replica.address.retiring !== true);
     for (const replica of before.values()) {
       replica.gone = true;
       closeWhenIdle(replica);
@@ -63,13 +68,13 @@ export class ReplicaSet {
   /**
    * Without affinity the less busy of two random ones (Mitzenmacher, "The Power of Two Choices in Randomized Load
    * Balancing", 2001); with it the rendezvous choice over replica numbers, so that a restarted replica keeps its keys.
-   * Replicas that failed just now are passed over while there are others.
+   * Replicas that failed just now are passed over while there are others; those that retire take only what names them.
    */
   pick(choice: Choice): Replica | undefined {
     if (choice.instance !== undefined) return this.#instance(choice.instance);
-    const only = this.#replicas[0];
-    if (this.#replicas.length === 1 && only !== undefined && !choice.except.has(only)) return only;
-    const untried = choice.except.size === 0 ? this.#replicas : this.#replicas.filter((replica) => !choice.except.has(replica));
+    const only = this.#staying[0];
+    if (this.#staying.length === 1 && only !== undefined && !choice.except.has(only)) return only;
+    const untried = choice.except.size === 0 ? this.#staying : this.#staying.filter((replica) => !choice.except.has(replica));
     const now = performance.now();
     const sound = untried.filter((replica) => replica.asideUntil <= now);
     const candidates = sound.length > 0 ? sound : untried;
@@ -106,6 +111,7 @@ export class ReplicaSet {
   async close(): Promise<void> {
     await Promise.allSettled(this.#replicas.map((replica) => replica.connection.close()));
     this.#replicas = [];
+    this.#staying = [];
   }
 }
 

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { SpanProcessor } from '@opentelemetry/sdk-trace-node';
 import type { BindAddress, Peers, ProcessBinding, StartedReport } from '../../compiler/contracts/binding.ts';
+import { type Egress, installEgress } from '../egress/client.ts';
 import { live, readBinding, type StartedProcess } from '../process-life.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { Activity } from './activity.ts';
@@ -37,17 +38,24 @@ export interface UnitExtras {
  */
 export async function startUnit(program: UnitProgram, binding?: ProcessBinding, extras: UnitExtras = {}): Promise<StartedProcess> {
   const present = binding ?? readBinding();
+  const egress = installEgress(program.unit.egress, present);
   const protocols = await loadAll(program.protocols);
   const runtime = await assemble(program, present, protocols, extras);
   const ingress = program.unit.ingress ? new Ingress(runtime) : undefined;
   runtime.ingress = ingress;
-  const peers = takePeers(runtime);
+  const peers = takePeers(runtime, egress);
   peers(present.peers);
   const listeners = await listen(runtime, protocols);
   const door = ingress && (await startServer(listenAt(present, 'ingress'), ingress.listener));
   const drain = () => drainUnit(runtime);
   const handlers: ControlHandlers = {
-    missing: () => [...runtime.router.missing(), ...runtime.models.missing(), ...runtime.effects.missing(), ...missingState(runtime)],
+    missing: () => [
+      ...runtime.router.missing(),
+      ...runtime.models.missing(),
+      ...runtime.effects.missing(),
+      ...missingState(runtime),
+      ...egress.missing(),
+    ],
     peers,
     drain,
     flush: () => runtime.tracing.flush(),
@@ -55,7 +63,10 @@ export async function startUnit(program: UnitProgram, binding?: ProcessBinding, 
     ...(ingress === undefined ? {} : { sampling: (ratio: number) => ingress.sample(ratio) }),
   };
   const control = await startControl(present, handlers);
-  const started = { report: reportOf(control, listeners, door), close: () => closeUnit(runtime, listeners, door, control) };
+  const started = {
+    report: reportOf(control, listeners, door),
+    close: () => closeUnit(runtime, listeners, door, control).finally(egress.close),
+  };
   if (binding === undefined) live(started, present.drainMs);
   return started;
 }
@@ -107,8 +118,9 @@ async function loadAll<T>(descriptors: readonly { readonly id: string; load(): P
   return new Map(await Promise.all(descriptors.map(async ({ id, load }) => [id, await load()] as const)));
 }
 
-function takePeers(runtime: UnitRuntime): (peers: Peers) => void {
+function takePeers(runtime: UnitRuntime, egress: Egress): (peers: Peers) => void {
   return (peers) => {
+    egress.update(peers);
     const before = stateAt(runtime);
     runtime.peers = { ...runtime.peers, ...peers };
     runtime.router.update(peers);
@@ -191,6 +203,6 @@ function statsOf(runtime: Runtime, ingress: Ingress | undefined) {
     eventLoop: { activeMs: utilization.active, idleMs: utilization.idle, utilization: utilization.utilization },
     memory: { rssBytes: rss, heapUsedBytes: heapUsed },
     cpu: process.cpuUsage(),
-    ...(ingress === undefined ? {} : { ingress: { waiting: ingress.waiting, samplingRatio: ingress.samplingRatio } }),
+    ...(ingress === undefined ? {} : { ingress: ingress.stats() }),
   };
 }

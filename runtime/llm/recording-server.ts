@@ -8,6 +8,7 @@ import {
   type ProcessBinding,
   type RecordRules,
 } from '../../compiler/contracts/index.ts';
+import { type Egress, installEgress } from '../egress/client.ts';
 import type { StartedProcess } from '../process-life.ts';
 import { listenAt } from '../protocols/wire/listen.ts';
 import { firstOf } from '../replay/http.ts';
@@ -32,13 +33,16 @@ export function startModelService(service: PlannedService, binding?: ProcessBind
   };
   const ours = upstream.startsWith('service://');
   let url = ours ? undefined : upstream;
+  let egress: Egress | undefined;
   const learn = (peers: Peers) => {
+    egress?.update(peers);
     const at = ours ? firstOf(peers, upstream) : undefined;
     if (at !== undefined) url = `${httpUrl(at)}/v1`;
   };
   const listen = async (bound: ProcessBinding) => {
     const at = bound.listen[address];
     if (!at) throw new Error(`the binding says nothing of ${address}`);
+    egress = installEgress(service.egress, bound);
     learn(bound.peers);
     const file = join(bound.stateDir, `${service.id}.${bound.replica}${cassetteSuffix}`);
     const recorder = createRecorder(file, { content, ignore }, createScrubber(secretVariables(process.env, service.secrets)));
@@ -53,8 +57,12 @@ export function startModelService(service: PlannedService, binding?: ProcessBind
       clearTimeout(limit);
       await proxy.close();
       await recorder.close();
+      egress?.close();
     };
     return { report, close };
   };
-  return startServiceProcess({ listen, peers: learn, missing: () => (url === undefined ? [upstream] : []) }, binding);
+  return startServiceProcess(
+    { listen, peers: learn, missing: () => [...(url === undefined ? [upstream] : []), ...(egress?.missing() ?? [])] },
+    binding,
+  );
 }

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { Agent, request } from 'undici';
+import { outsideConnector } from '../egress/route.ts';
 
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
 
@@ -20,7 +21,13 @@ const keepAliveMs = 30_000;
  */
 export function createPooledFetch(connections: number): PooledFetch {
   // The caller's signal bounds every call, so the pool has no limits of its own.
-  const dispatcher = new Agent({ connections, keepAliveTimeout: keepAliveMs, headersTimeout: 0, bodyTimeout: 0 });
+  const dispatcher = new Agent({
+    connections,
+    keepAliveTimeout: keepAliveMs,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: outsideConnector(),
+  });
   const watched =
     (silenceMs: number): Fetch =>
     async (input, init = {}) => {

@@ -8,6 +8,7 @@ const options = z.object({
     .min(1)
     .default(256)
     .describe('Requests that may wait per agent of a replica; beyond it callers are told that it is overloaded.'),
+  region: z.string().optional().describe('Where the machine stands, to be held against `rights.regions`; nothing is moved by it.'),
 });
 
 export const processTarget = defineTarget({
@@ -16,7 +17,7 @@ export const processTarget = defineTarget({
   options,
   // Neither share of a core nor memory of a process can be limited without rights over control groups:
   // Node's own heap limit does not count buffers, code and stacks.
-  traits: { enforces: { vcpu: false, memory: false }, unixSockets: true, programs: 'command' },
+  traits: { enforces: { vcpu: false, memory: false }, unixSockets: true, programs: 'command', egress: 'none' },
   load: async () => {
     const { createProcessTarget } = await import('./process/create.ts');
     return { create: (given) => createProcessTarget(options.parse(given)) };

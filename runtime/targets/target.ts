@@ -22,9 +22,14 @@ export interface Target {
   /** Runs a bundled program to its end, outside this process, and returns what it printed as its last JSON line. */
   runJob(job: Job, context: StageContext): Promise<unknown>;
   /** Finds what dead owners left behind and removes it; returns a line per thing removed. */
-  clean(): Promise<readonly string[]>;
+  clean(options?: CleanOptions): Promise<readonly string[]>;
   /** What `clean` would remove. */
-  leftovers(): Promise<readonly string[]>;
+  leftovers(options?: CleanOptions): Promise<readonly string[]>;
+}
+
+export interface CleanOptions {
+  /** Also what is kept for the next deployment and that nobody uses now, such as images. Absent: it stays. */
+  readonly caches?: boolean;
 }
 
 export interface DeployRequest {
@@ -69,10 +74,32 @@ export interface Deployment {
   incidents(): readonly Incident[];
   /** Kills one replica without warning (fault injection); it is restarted like any crashed one. */
   kill(unit: string, replica: number): Promise<void>;
-  /** Replaces one plan by another: new units first, readiness, switch, drain of the old. */
-  update(request: Pick<DeployRequest, 'plan' | 'bundles'>, context: StageContext): Promise<void>;
+  /**
+   * Replaces one plan by another without dropping a request: new replicas beside the old, readiness, shift of requests,
+   * watch, then the end of the old ones, or the way back. When it rejects, the old plan serves as before.
+   *
+   * @throws DmasError `DMAS_UPDATE_ROLLED_BACK` when the watch said so; `DMAS_DEPLOY_FAILED` and others when the new plan did not start
+   */
+  update(request: UpdateRequest, context: StageContext, steps?: UpdateSteps): Promise<void>;
   logs(unit: string, replica: number): Promise<string>;
   stop(): Promise<void>;
+}
+
+export type UpdateRequest = Pick<DeployRequest, 'plan' | 'bundles'> & Partial<Pick<DeployRequest, 'environment'>>;
+
+/** In this order; the last is `commit` or `rollback`. One that fails in `prepare` has neither: nothing was shifted. */
+export const updatePhases = ['prepare', 'shift', 'watch', 'commit', 'rollback'] as const;
+export type UpdatePhase = (typeof updatePhases)[number];
+
+export interface UpdateSteps {
+  /** Told when a phase begins, with what it does in words. A way back has a `shift` of its own. */
+  readonly entered?: (phase: UpdatePhase, detail: string) => void;
+  /**
+   * Judges the new plan while it serves and the old replicas stand by. Resolves with why the old plan must come back, as
+   * part of a sentence; null keeps the new one. Absent: the new one is kept as soon as it serves. `signal`: it is over
+   * for another reason.
+   */
+  readonly watch?: (signal: AbortSignal) => Promise<string | null>;
 }
 
 export interface ModelServerAddress {

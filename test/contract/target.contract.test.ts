@@ -55,8 +55,9 @@ beforeAll(() => {
 afterAll(() => rmSync(registry, { recursive: true, force: true }));
 
 const sketches: readonly UnitSketch[] = [
-  { id: 'a', ingress: true, calls: ['b'], secrets: ['SECRET_OF_A'] },
-  { id: 'b', replicas: 2, calls: ['c'] },
+  // Targets let nobody reach what it does not call.
+  { id: 'a', ingress: true, calls: ['b', 'c+d', 'service://model-x'], secrets: ['SECRET_OF_A'] },
+  { id: 'b', replicas: 2, calls: ['c+d'] },
   { id: 'c+d', replicas: 1 },
 ];
 

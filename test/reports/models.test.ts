@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Block, PoolLoad, Profile } from '../../compiler/contracts/index.ts';
+import type { Block, PoolLoad, Prediction, Profile } from '../../compiler/contracts/index.ts';
 import { modelsOf, spanTimes } from '../../reports/build-models.ts';
 import type { Report } from '../../reports/report.ts';
 import { htmlView } from '../../reports/views/html.ts';
@@ -97,6 +97,10 @@ describe('what a report says of the models', () => {
   it('names its sources: simulated engines, estimates, replies from a tape', () => {
     const simulated = { main: { ...models.main, backend: 'simulated', options: {} } } as typeof models;
     expect(built({ models: simulated }).pools[0]).toMatchObject({ provenance: 'simulated', estimate: true });
+    const inFile = { main: { ...simulated.main, options: { profile: './mine.json' } } } as typeof simulated;
+    const pools = (evidence: string) => ({ prediction: { pools: { main: { evidence } } } as unknown as Prediction });
+    expect(built({ models: inFile, ...pools('estimate') }).pools[0]).toMatchObject({ estimate: true });
+    expect(built({ models: inFile, ...pools('measured') }).pools[0]).toMatchObject({ estimate: false });
     const replayed = { main: { ...models.main, backend: 'replay' } } as typeof models;
     expect(built({ models: replayed, profile: { ...profile, pools: [] } as unknown as Profile }).pools[0]?.provenance).toBe('replayed');
   });

@@ -75,6 +75,7 @@ function trial(
     cpuMsPerRequest: estimate(8 + groups.length * 2),
     errorRate: 0,
     throughputPerSecond: 4,
+    grants: 3 + 2 * groups.length,
     slo: [{ metric: 'latency.p95', requestClass: 'trip', value: p50 * 1.3, holds: p50 < 450 }],
     prediction: null,
     predictedRatio: number === 0 ? 1 : 1.04,

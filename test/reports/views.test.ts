@@ -18,6 +18,14 @@ describe('html view', () => {
     expect(page).toContain('node best/start.mjs');
   });
 
+  it('says what to change in serving below the finding, and limits in their units', async () => {
+    const serving = 'What to change in serving: serve main on 1 × h100 instead of 4 × h100.';
+    const page = await render({ ...sampleReport, verdict: { ...sampleReport.verdict, sentence: `Cost −74.6 %. ${serving}` } });
+    expect(page).toContain('<h1>Cost −74.6\u00a0%.</h1>');
+    expect(page).toContain(`<p class="lead">${serving}</p>`);
+    expect(page).toContain('Latency p95, trip at most 600 ms');
+  });
+
   it('loads nothing from anywhere', async () => {
     const page = await render(sampleReport);
     expect(page).toContain("default-src 'none'");

@@ -7,6 +7,7 @@ const agent = (name: string) => ({ name }) as Workflow['agents'][number];
 const workflow = {
   agents: [agent('planner'), agent('weather')],
   toolServers: [{ name: 'maps' }],
+  tools: [],
   models: ['main'],
   channels: [
     { id: 'planner->weather', kind: 'agent', from: ['planner'], to: ['weather'] },

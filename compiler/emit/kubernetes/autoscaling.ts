@@ -9,7 +9,7 @@ const tolerance = 0.1;
 /** Below this a share of CPU says more of garbage collection than of load: the unit waits for others, e.g. for a model. */
 const leastUtilization = 15;
 /** How far a pod may grow over what was measured, where nobody says. */
-const growth = 2;
+export const growth = 2;
 
 /** Why replicas of a pod stay as many as they are, or null. */
 export function fixedReplicas(context: Context, pod: PodGroup): string | null {
@@ -19,6 +19,7 @@ export function fixedReplicas(context: Context, pod: PodGroup): string | null {
   const { planned } = member;
   if (pod.sticky) return 'a session belongs to one replica, and another number of replicas would move sessions';
   if ('kind' in planned && ['limiter', 'state', 'tape', 'egress'].includes(planned.kind)) return `there is one ${planned.kind} for all`;
+  if ('kind' in planned && ['model', 'router'].includes(planned.kind)) return 'the size of a pool is part of the layout';
   if ('routes' in planned && planned.routes.some(({ limits }) => limits !== undefined))
     return 'each replica holds its share of what an external agent allows, which more replicas would exceed';
   if (member.program !== null && (member.program.gpus ?? 0) > 0) return 'its load is not in its share of CPU';

@@ -117,7 +117,7 @@ export function imageOf({ input }: Context, { id, program, component }: Standing
 /** Where the program of a member lies in an image of ours: named after its content, so equal bundles are one file. */
 export const programPath = ({ sha256 }: { readonly sha256: string }): string => `/app/${sha256.slice(0, 16)}.mjs`;
 
-function commandOf({ input }: Context, { id, program, bundle, ports }: StandingMember): object {
+export function commandOf({ input }: Context, { id, program, bundle, ports }: StandingMember): object {
   const given = input.commands?.[id];
   if (given !== undefined) return { command: given };
   if (program === null) return { command: ['node', bundle === null ? '' : programPath(bundle)] };
@@ -128,7 +128,7 @@ function commandOf({ input }: Context, { id, program, bundle, ports }: StandingM
  * Limits are what the layout was measured with. Requests are the same, so pods are of the class Guaranteed and none is measured
  * on CPU time that another one will claim.
  */
-function resourcesOf(context: Context, { resources, program }: StandingMember): object {
+export function resourcesOf(context: Context, { resources, program }: StandingMember): object {
   const amounts = {
     ...(resources.vcpu > 0 ? { cpu: cpuQuantity(resources.vcpu) } : {}),
     ...(resources.memoryMb > 0 ? { memory: `${Math.ceil(resources.memoryMb)}Mi` } : {}),

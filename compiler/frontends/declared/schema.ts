@@ -12,6 +12,8 @@ const limits = {
   /** Calls one replica handles at a time. */
   concurrency: z.int().positive().default(64),
   domains: z.array(z.string()).default([]),
+  /** Places outside it calls, `host:port`. */
+  hosts: z.array(z.string()).optional(),
 };
 
 const agent = z.strictObject({
@@ -32,6 +34,7 @@ const tool = z.strictObject({
   effect: effect.default('sideEffect'),
   input: jsonSchema,
   output: jsonSchema,
+  hosts: z.array(z.string()).optional(),
 });
 
 const toolServer = z.strictObject({

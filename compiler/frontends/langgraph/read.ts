@@ -136,7 +136,7 @@ function nodeAgent(
   models: readonly string[],
   source: SourceRef,
 ): Agent {
-  const { effect, domains, secrets: own, model } = graph.builder.nodes[id]?.metadata ?? {};
+  const { effect, domains, secrets: own, hosts, model } = graph.builder.nodes[id]?.metadata ?? {};
   const to = declaredEdges(graph)
     .filter((edge) => edge.from.includes(id))
     .map((edge) => (edge.to === '__end__' ? 'the end' : edge.to));
@@ -148,11 +148,12 @@ function nodeAgent(
     name: component,
     kind: 'langgraph-node',
     description: `node ${path.join('/')}, goes on to ${known}${openNodes(graph).includes(id) ? ' and where a run says' : ''}`,
-    // `addNode(id, run, { metadata: { effect, domains, secrets, model } })`; a node says nothing else of itself.
+    // `addNode(id, run, { metadata: { effect, domains, secrets, hosts, model } })`; a node says nothing else of itself.
     effect: effects.find((candidate) => candidate === effect) ?? 'idempotent',
     ...(asked === undefined ? {} : { model: asked }),
     domains: strings(domains),
     secrets: [...new Set([...secrets, ...strings(own)])].sort(),
+    ...(strings(hosts).length === 0 ? {} : { hosts: strings(hosts) }),
     source,
   };
 }

@@ -126,6 +126,7 @@ class Reader {
       input: this.#schema(ref.input, `the input of tool "${ref.name}"`, ref.name),
       output: this.#schema(ref.output, `the output of tool "${ref.name}"`, ref.name),
       ...(server === undefined ? {} : { server }),
+      ...(ref.hosts === undefined || ref.hosts.length === 0 ? {} : { hosts: ref.hosts }),
       source,
     };
   }
@@ -209,8 +210,8 @@ const kinds = { 'code-agent': 'code', 'llm-agent': 'llm', 'graph-agent': 'graph'
 const spoken = ({ speaks = 'http-json', options = {} }: ElsewhereSpoken): Elsewhere => ({ speaks, options });
 
 function hints(options: PlacementHints) {
-  const { concurrency = defaultConcurrency, secrets = [], domains = [], mobility = 'movable' } = options;
-  return { mobility, concurrency, secrets, domains };
+  const { concurrency = defaultConcurrency, secrets = [], domains = [], hosts = [], mobility = 'movable' } = options;
+  return { mobility, concurrency, secrets, domains, ...(hosts.length === 0 ? {} : { hosts }) };
 }
 
 const usedServers = (part: AgentPart): readonly ToolServerDefinition[] =>

@@ -2,6 +2,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import { StringDecoder } from 'node:string_decoder';
 import { Agent, type Dispatcher, request as send } from 'undici';
 import { askerHeaders, type Json, type RecordedTiming } from '../../../compiler/contracts/index.ts';
+import { outsideConnector } from '../../egress/route.ts';
 import { readText } from '../../replay/http.ts';
 import type { Recorder } from '../../replay/recorder.ts';
 import { ApiError } from './chat-request.ts';
@@ -35,7 +36,7 @@ const ownHeaders = new Set([
 ]);
 
 export function createRecordingProxy({ target, upstream, ours, recorder }: RecordingProxyOptions): RecordingProxy {
-  const dispatcher = new Agent({ connections: 256, headersTimeout: 0, bodyTimeout: 0 });
+  const dispatcher = new Agent({ connections: 256, headersTimeout: 0, bodyTimeout: 0, connect: outsideConnector() });
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const base = upstream();

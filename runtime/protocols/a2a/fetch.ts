@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { Agent, type Dispatcher, request } from 'undici';
+import { outsideConnector } from '../../egress/route.ts';
 import { bodyLimitBytes, joinBytes } from '../wire/body.ts';
 
 /** Idle connections are dropped long before our own server would close them. */
@@ -43,6 +44,7 @@ export function createA2aFetch(watches: Watches): A2aFetch {
     keepAliveMaxTimeout: idleMs,
     headersTimeout: 0,
     bodyTimeout: 0,
+    connect: outsideConnector(),
   });
   const send = async (input: string | URL | Request, init: RequestInit = {}): Promise<unknown> => {
     const watch = init.signal == null ? undefined : watches.get(init.signal);

@@ -12,6 +12,8 @@ import { addressOf, asIs, callPath, channelOptions, chunkTag, errorFrom, outputT
 export function connectGrpc(at: BindAddress): Connection {
   const client = new Client(addressOf(at), credentials.createInsecure(), {
     ...channelOptions,
+    // Only units are called by it, and the way out of the deployment does not lead to them.
+    'grpc.enable_http_proxy': 0,
     // Closing the client must close its connection, and repeating is decided by the runtime.
     'grpc.use_local_subchannel_pool': 1,
     'grpc.enable_retries': 0,

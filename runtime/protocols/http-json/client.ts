@@ -1,5 +1,6 @@
 import { Pool } from 'undici';
 import { CallError, httpUrl, type ReplicaAddress } from '../../../compiler/contracts/index.ts';
+import { outsideConnector } from '../../egress/route.ts';
 import type { Connection, OutgoingCall } from '../protocol.ts';
 import { parseJson } from '../wire/body.ts';
 import { ChunkQueue } from '../wire/chunk-queue.ts';
@@ -27,7 +28,7 @@ export function connectHttp({ at, url, foreign }: Pick<ReplicaAddress, 'at' | 'u
     keepAliveMaxTimeout: idleMs,
     headersTimeout: 0,
     bodyTimeout: 0,
-    ...(tcp ? {} : { socketPath: at.path }),
+    ...(tcp ? { connect: outsideConnector() } : { socketPath: at.path }),
   });
   const open = new OpenCalls();
   const dialect = foreign === true ? strangerDialect(`${base.pathname}${base.search}`) : undefined;

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { type Dispatcher, Pool } from 'undici';
 import { type CallError, toCallError } from '../../../compiler/contracts/index.ts';
+import { outsideConnector } from '../../egress/route.ts';
 import { bodyLimitBytes, joinBytes, tooLarge } from '../wire/body.ts';
 import { decodeCallError, unavailableError } from '../wire/errors.ts';
 import { isObject } from './wire.ts';
@@ -46,6 +47,7 @@ export function createMcpWire(origin: string): McpWire {
     keepAliveMaxTimeout: idleMs,
     headersTimeout: 0,
     bodyTimeout: 0,
+    connect: outsideConnector(),
   });
   const calls = new Map<string, CallWire>();
   return {

@@ -1,31 +1,44 @@
 import type Docker from 'dockerode';
 import { type LeaseOwner, ownerState } from '../process/lease.ts';
+import type { CleanOptions } from '../target.ts';
 import { openEngine, ping } from './engine.ts';
 import { labels } from './labels.ts';
+import { unusedImages } from './unused-images.ts';
 
 interface Leftover {
   readonly line: string;
   remove(): Promise<unknown>;
 }
 
-export const dockerLeftovers = async (): Promise<string[]> => (await find()).map(({ line }) => line);
+export async function dockerLeftovers({ caches = false }: CleanOptions = {}): Promise<string[]> {
+  const docker = await answering();
+  if (!docker) return [];
+  const images = caches ? await unusedImages(docker) : [];
+  return [...(await find(docker)), ...images].map(({ line }) => line);
+}
 
-export async function cleanDocker(): Promise<string[]> {
+export async function cleanDocker({ caches = false }: CleanOptions = {}): Promise<string[]> {
+  const docker = await answering();
+  if (!docker) return [];
   const removed: string[] = [];
-  for (const { line, remove } of await find()) {
-    await remove();
-    removed.push(line);
-  }
+  const removeAll = async (leftovers: readonly Leftover[]) => {
+    for (const { line, remove } of leftovers) {
+      await remove();
+      removed.push(line);
+    }
+  };
+  await removeAll(await find(docker));
+  // Looked for afterwards: containers of dead owners hold images too.
+  if (caches) await removeAll(await unusedImages(docker));
   return removed;
 }
 
-/** Containers first: a network in use cannot be removed. Nothing when no engine answers. */
-async function find(): Promise<Leftover[]> {
-  const docker = await answering();
-  if (!docker) return [];
+/** Containers first: a network or volume in use cannot be removed. */
+async function find(docker: Docker): Promise<Leftover[]> {
   const filters = JSON.stringify({ label: [labels.owner] });
   const containers = await docker.listContainers({ all: true, filters });
   const networks = await docker.listNetworks({ filters });
+  const { Volumes: volumes = [] } = await docker.listVolumes({ filters });
   return [
     ...containers
       .filter((container) => ownerIsDead(container.Labels))
@@ -38,6 +51,12 @@ async function find(): Promise<Leftover[]> {
       .map((network) => ({
         line: `network ${network.Name} ${ofDeployment(network.Labels)}`,
         remove: () => docker.getNetwork(network.Id).remove().catch(ignoreGone),
+      })),
+    ...(volumes ?? [])
+      .filter((volume) => ownerIsDead(volume.Labels))
+      .map((volume) => ({
+        line: `volume ${volume.Name} ${ofDeployment(volume.Labels)}`,
+        remove: () => docker.getVolume(volume.Name).remove({ force: true }).catch(ignoreGone),
       })),
   ];
 }

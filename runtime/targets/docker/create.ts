@@ -1,29 +1,28 @@
 import { mkdirSync } from 'node:fs';
-import { fail, type Plan } from '../../../compiler/contracts/index.ts';
+import { DmasError, fail, type Plan } from '../../../compiler/contracts/index.ts';
 import { cleanProcesses, processLeftovers } from '../process/clean.ts';
 import { runProcessJob } from '../process/job.ts';
 import { superviseDeployment } from '../supervise/deployment.ts';
 import type { SuperviseSettings } from '../supervise/supervisor.ts';
 import type { Target } from '../target.ts';
 import { cleanDocker, dockerLeftovers } from './clean.ts';
-import { checkDockerTarget, openEngine } from './engine.ts';
-import { dockerHost } from './host.ts';
-import { ensureNodeImage } from './image.ts';
+import { checkDockerTarget, openEngine, placeOf } from './engine.ts';
+import { type DockerSettings, dockerHost } from './host.ts';
 
 /** Units and services as containers of a Docker engine on this machine; jobs stay processes beside them. */
-export function createDockerTarget({ image, ...settings }: SuperviseSettings & { readonly image: string }): Target {
+export function createDockerTarget(settings: SuperviseSettings & DockerSettings): Target {
+  const { image } = settings;
   return {
     check: () => checkDockerTarget(image),
     async deploy(request, context) {
       if (!image) refuseNative(request.plan);
       mkdirSync(request.folder, { recursive: true });
-      const docker = await openEngine();
-      const host = await prepared(async () => dockerHost(docker, image || (await ensureNodeImage(docker)), request));
-      return superviseDeployment(request, context, host, settings);
+      const place = await reached();
+      return superviseDeployment(request, context, await dockerHost(place, settings, request), settings);
     },
     runJob: runProcessJob,
-    clean: async () => [...(await cleanDocker()), ...(await cleanProcesses())],
-    leftovers: async () => [...(await dockerLeftovers()), ...processLeftovers()],
+    clean: async (options) => [...(await cleanDocker(options)), ...(await cleanProcesses())],
+    leftovers: async (options) => [...(await dockerLeftovers(options)), ...processLeftovers()],
   };
 }
 
@@ -36,12 +35,11 @@ function refuseNative({ services }: Plan): void {
   });
 }
 
-async function prepared<T>(prepare: () => Promise<T>): Promise<T> {
+async function reached() {
   try {
-    return await prepare();
+    return await placeOf(await openEngine());
   } catch (error) {
-    fail('DMAS_ENV_TARGET', `The Docker engine could not make the image or network of the deployment: ${(error as Error).message}.`, {
-      cause: error,
-    });
+    if (error instanceof DmasError) throw error;
+    fail('DMAS_ENV_TARGET', `The machine of the Docker engine is not found: ${(error as Error).message}.`, { cause: error });
   }
 }

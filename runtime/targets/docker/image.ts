@@ -23,7 +23,7 @@ export async function ensureNodeImage(docker: Docker): Promise<string> {
   for (const { path, content, mode } of entries) hash.update(`${path}\0${mode}\0${content?.length ?? 'folder'}\0`).update(content ?? '');
   const tag = hash.digest('hex').slice(0, 12);
   const name = `${repository}:${tag}`;
-  if (await isPresent(docker, name)) return name;
+  if (await present(docker, name)) return name;
   const progress = await docker.importImage(Readable.from(tar(entries)), {
     repo: repository,
     tag,
@@ -33,7 +33,7 @@ export async function ensureNodeImage(docker: Docker): Promise<string> {
   return name;
 }
 
-const isPresent = (docker: Docker, name: string): Promise<boolean> =>
+export const present = (docker: Docker, name: string): Promise<boolean> =>
   docker
     .getImage(name)
     .inspect()
@@ -42,8 +42,23 @@ const isPresent = (docker: Docker, name: string): Promise<boolean> =>
       () => false,
     );
 
+/**
+ * An image that somebody names: the engine's own, else from its registry.
+ * @throws Error that names it, when it is in neither
+ */
+export async function ensureImage(docker: Docker, name: string, signal?: AbortSignal): Promise<void> {
+  if (await present(docker, name)) return;
+  try {
+    // Without a tag the engine would fetch all there are.
+    const tagged = /[:@][^/]*$/.test(name) ? name : `${name}:latest`;
+    await followed(docker, await docker.pull(tagged, signal === undefined ? {} : { abortSignal: signal }));
+  } catch (error) {
+    throw new Error(`the engine has no image ${name} and cannot fetch it: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 /** The engine reports errors of an import in the stream of its progress, which must be read to its end. */
-function followed(docker: Docker, progress: NodeJS.ReadableStream): Promise<void> {
+export function followed(docker: Docker, progress: NodeJS.ReadableStream): Promise<void> {
   return new Promise((resolve, reject) => {
     docker.modem.followProgress(progress, (error: Error | null, lines: { error?: string }[] = []) => {
       const failure = error ?? lines.find((line) => line.error)?.error;

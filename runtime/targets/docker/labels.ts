@@ -1,11 +1,21 @@
+import { thisOwner } from '../process/lease.ts';
+
 /** Labels of everything this target creates, by which it is found again. */
 export const labels = {
   deployment: 'dmas-opt.deployment',
   /** JSON of `LeaseOwner`. */
   owner: 'dmas-opt.owner',
   replica: 'dmas-opt.replica',
+  /** Of an image of Node.js: its version. */
   image: 'dmas-opt.node',
+  /** Of an image of an application: its name. */
+  application: 'dmas-opt.application',
 } as const;
+
+export const ownerLabels = (deploymentId: string): { readonly [label: string]: string } => ({
+  [labels.deployment]: deploymentId,
+  [labels.owner]: JSON.stringify(thisOwner()),
+});
 
 const longestName = 48;
 /** The end of an id holds the replica and the count of starts. */

@@ -1,24 +1,28 @@
-import { connect, createServer, type Socket } from 'node:net';
+import { createServer } from 'node:http';
+import { type Forward, forwardedHeaders } from './forward.ts';
 
-/** Carries connections made to the gateway of a container network on to a port of this machine's loopback. */
+/** The way of traces out of a container network. */
 export interface Relay {
   readonly port: number;
   close(): Promise<void>;
 }
 
-/** Rejects where the gateway is not an address of this machine, as with an engine in a virtual machine. */
-export function openRelay(gateway: string, to: { readonly host: string; readonly port: number }): Promise<Relay> {
-  const sockets = new Set<Socket>();
-  const keep = (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    return socket;
-  };
-  const server = createServer((incoming) => {
-    const outgoing = keep(connect(to));
-    keep(incoming).pipe(outgoing).pipe(incoming);
+/**
+ * Takes what containers export at the gateway of their network, which is an address of this machine, and sends it on.
+ * Rejects where the gateway is not: with an engine on another or in a virtual machine.
+ */
+export function openRelay(gateway: string, forward: Forward): Promise<Relay> {
+  const server = createServer((incoming, outgoing) => {
+    const parts: Buffer[] = [];
+    incoming.on('data', (part: Buffer) => parts.push(part));
     incoming.on('error', () => outgoing.destroy());
-    outgoing.on('error', () => incoming.destroy());
+    incoming.on('end', async () => {
+      const headers = Object.fromEntries(
+        forwardedHeaders.flatMap((name) => (incoming.headers[name] ? [[name, incoming.headers[name]]] : [])),
+      );
+      const reply = await forward({ path: incoming.url ?? '', headers, body: Buffer.concat(parts) });
+      outgoing.writeHead(reply.status).end(reply.body);
+    });
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -29,7 +33,7 @@ export function openRelay(gateway: string, to: { readonly host: string; readonly
         close: () =>
           new Promise((closed) => {
             server.close(() => closed());
-            for (const socket of sockets) socket.destroy();
+            server.closeAllConnections();
           }),
       });
     });

@@ -39,3 +39,32 @@ function header({ path, content, mode }: TarEntry): Uint8Array {
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return block;
 }
+
+/**
+ * Plain files and folders of an archive as the engine writes them (ustar, with names that are too long for it in PAX
+ * headers, POSIX.1-2001); links and devices are left out.
+ */
+export function untar(archive: Buffer): TarEntry[] {
+  const entries: TarEntry[] = [];
+  let longName: string | undefined;
+  for (let at = 0; at + blockBytes <= archive.length; ) {
+    const header = archive.subarray(at, at + blockBytes);
+    const field = (from: number, length: number) => header.toString('utf8', from, from + length).replace(/\0.*$/s, '');
+    if (field(0, 100) === '') break;
+    const size = Number.parseInt(field(124, 12), 8) || 0;
+    const content = archive.subarray(at + blockBytes, at + blockBytes + size);
+    at += blockBytes + Math.ceil(size / blockBytes) * blockBytes;
+    const type = field(156, 1);
+    if (type === 'x') {
+      longName = /\d+ path=(.*)\n/.exec(content.toString('utf8'))?.[1];
+      continue;
+    }
+    const prefix = field(345, 155);
+    const path = (longName ?? (prefix === '' ? field(0, 100) : `${prefix}/${field(0, 100)}`)).replace(/\/$/, '');
+    longName = undefined;
+    const mode = Number.parseInt(field(100, 8), 8) || 0;
+    if (type === '5') entries.push({ path, mode });
+    else if (type === '0' || type === '') entries.push({ path, mode, content });
+  }
+  return entries;
+}

@@ -3,17 +3,16 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { httpUrl, type Incident, type Plan, type ProcessUsage, type StageContext } from '../../../compiler/contracts/index.ts';
 import { exportDelayMs } from '../../../compiler/plan/program-environment.ts';
-import type { Deployment, DeployRequest, ModelServerAddress } from '../target.ts';
+import type { Deployment, DeployRequest, ModelServerAddress, UpdateRequest, UpdateSteps } from '../target.ts';
 import { readStats } from './control.ts';
 import { deadline } from './deadline.ts';
 import type { ReplicaHost, ReplicaUsage } from './host.ts';
 import { ReplicaLog } from './log.ts';
-import { drainWaves, fileName, type Member, memberKey, membersOf } from './members.ts';
-import { addUsage, noUsage, peersOf, peersWhileDraining, Slot } from './slot.ts';
-import { interrupted, type SuperviseSettings, Supervisor } from './supervisor.ts';
-
-/** Added to the drain time before a replica that does not end is killed. */
-const killMarginMs = 3_000;
+import { fileName, type Member, memberKey, membersOf } from './members.ts';
+import { addUsage, noUsage, Slot } from './slot.ts';
+import { type SuperviseSettings, Supervisor } from './supervisor.ts';
+import { killMarginMs, Update } from './update.ts';
+import { Worlds, worldOf } from './worlds.ts';
 
 /**
  * Deploys on any target that can run one replica. When it rejects, nothing is left.
@@ -47,9 +46,7 @@ class SupervisedDeployment implements Deployment {
   readonly #past = new Map<string, { usage: ReplicaUsage; restarts: number }>();
   /** Every slot that may still run something: those of the plan, new ones and those on their way out. */
   readonly #live = new Set<Slot>();
-  #plan: Plan;
-  /** Those of the plan. */
-  #slots: Slot[] = [];
+  readonly #worlds: Worlds;
   #usageTimer: NodeJS.Timeout | undefined;
   #updating: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
@@ -60,25 +57,30 @@ class SupervisedDeployment implements Deployment {
     this.#context = context;
     this.#host = host;
     this.#settings = settings;
-    this.#supervisor = new Supervisor(request, context, host, settings, () => this.#slots);
-    this.#plan = request.plan;
+    this.#worlds = new Worlds(worldOf(request.plan, []));
+    this.#supervisor = new Supervisor(request, context, host, settings, this.#worlds);
   }
 
   get plan(): Plan {
-    return this.#plan;
+    return this.#worlds.present.plan;
   }
 
   get ingressUrls(): readonly string[] {
-    const entries = this.#slots.filter((slot) => slot.publicAt !== null).sort((a, b) => a.member.replica - b.member.replica);
+    const entries = this.#worlds.present.slots.filter((slot) => slot.publicAt !== null).sort((a, b) => a.member.replica - b.member.replica);
     return entries.flatMap(({ publicAt }) => (publicAt ? [httpUrl(publicAt)] : []));
   }
 
   async start(): Promise<void> {
     mkdirSync(join(this.#request.folder, 'logs'), { recursive: true });
-    this.#slots = membersOf(this.#plan, this.#request.bundles).map((member) => this.#slot(member));
+    const { plan, bundles } = this.#request;
+    this.#worlds.present = worldOf(
+      plan,
+      membersOf(plan, bundles).map((member) => [this.#slot(member), member] as const),
+    );
     const until = deadline(this.#request.readyTimeoutMs, this.#context.signal, this.#supervisor.stopping.signal);
     try {
-      await this.#supervisor.bringUp(this.#slots, () => peersOf(this.#slots), until.signal);
+      await this.#supervisor.prepare(this.#request, this.#context, until.signal);
+      await this.#supervisor.bringUp(this.#worlds.present.slots, until.signal);
     } finally {
       until.clear();
     }
@@ -87,7 +89,7 @@ class SupervisedDeployment implements Deployment {
 
   async usage(): Promise<readonly ProcessUsage[]> {
     return Promise.all(
-      this.#slots.map(async ({ member: { id, replica } }) => {
+      this.#worlds.present.slots.map(async ({ member: { id, replica } }) => {
         const key = memberKey(id, replica);
         // While a plan is replaced, the old and the new holder of a place run side by side.
         const holders = [...this.#live].filter(({ member }) => memberKey(member.id, member.replica) === key);
@@ -100,7 +102,7 @@ class SupervisedDeployment implements Deployment {
 
   async stats() {
     return Promise.all(
-      this.#slots.map(async ({ member: { id, replica }, running }) => ({
+      this.#worlds.present.slots.map(async ({ member: { id, replica }, running }) => ({
         id,
         replica,
         stats: running?.control ? await readStats(running.control) : null,
@@ -109,7 +111,7 @@ class SupervisedDeployment implements Deployment {
   }
 
   modelServers(): readonly ModelServerAddress[] {
-    return this.#slots.flatMap(({ member: { id, replica }, running }) =>
+    return this.#worlds.present.slots.flatMap(({ member: { id, replica }, running }) =>
       running?.metricsAt === undefined
         ? []
         : [{ service: id, replica, instanceId: running.instanceId, url: httpUrl(running.metricsAt), gpus: running.gpus ?? [] }],
@@ -118,13 +120,17 @@ class SupervisedDeployment implements Deployment {
 
   async setSampling(ratio: number): Promise<void> {
     this.#supervisor.samplingRatio = ratio;
-    await Promise.all(this.#slots.map((slot) => slot.tell('PUT', '/sampling', { ratio })));
+    await Promise.all(this.#worlds.everyone().map((slot) => slot.tell('PUT', '/sampling', { ratio })));
   }
 
   async flushTraces(): Promise<void> {
     // Programs that somebody else built cannot be asked; they send what they have in turns of their own.
-    const ownTurns = this.#slots.some(({ member }) => member.program?.planned.instrumented) && this.#supervisor.samplingRatio > 0;
-    await Promise.all([...this.#slots.map((slot) => slot.tell('POST', '/flush')), ownTurns ? sleep(2 * exportDelayMs) : undefined]);
+    const ownTurns =
+      this.#worlds.present.slots.some(({ member }) => member.program?.planned.instrumented) && this.#supervisor.samplingRatio > 0;
+    await Promise.all([
+      ...this.#worlds.present.slots.map((slot) => slot.tell('POST', '/flush')),
+      ownTurns ? sleep(2 * exportDelayMs) : undefined,
+    ]);
   }
 
   incidents(): readonly Incident[] {
@@ -132,15 +138,15 @@ class SupervisedDeployment implements Deployment {
   }
 
   async kill(unit: string, replica: number): Promise<void> {
-    const slot = this.#slots.find(({ member }) => member.id === unit && member.replica === replica);
+    const slot = this.#worlds.present.slots.find(({ member }) => member.id === unit && member.replica === replica);
     if (!slot?.running) throw new RangeError(`no replica ${replica} of ${unit} is running`);
     slot.killed = true;
     this.#supervisor.incident(slot, 'killed', 'killed by fault injection');
     await slot.running.kill();
   }
 
-  update(request: Pick<DeployRequest, 'plan' | 'bundles'>, context: StageContext): Promise<void> {
-    const update = this.#updating.then(() => this.#update(request, context));
+  update(request: UpdateRequest, context: StageContext, steps: UpdateSteps = {}): Promise<void> {
+    const update = this.#updating.then(() => this.#update(request, context, steps));
     this.#updating = update.catch(() => {});
     return update;
   }
@@ -167,7 +173,7 @@ class SupervisedDeployment implements Deployment {
   #slot(member: Member): Slot {
     const key = memberKey(member.id, member.replica);
     const file = join(this.#request.folder, 'logs', `${fileName(member.id)}-${member.replica}.log`);
-    const log = this.#logs.get(key) ?? new ReplicaLog(file, this.#request.environment);
+    const log = this.#logs.get(key) ?? new ReplicaLog(file, this.#supervisor.environment);
     this.#logs.set(key, log);
     const slot = new Slot(member, log);
     this.#live.add(slot);
@@ -179,75 +185,19 @@ class SupervisedDeployment implements Deployment {
     for (const slot of this.#live) void slot.running?.usage().catch(() => {});
   }
 
-  async #update(request: Pick<DeployRequest, 'plan' | 'bundles'>, context: StageContext): Promise<void> {
-    const present = new Map(this.#slots.map((slot) => [memberKey(slot.member.id, slot.member.replica), slot]));
-    const old = { plan: this.#plan, slots: this.#slots };
-    const next = membersOf(request.plan, request.bundles).map((member) => {
-      const slot = present.get(memberKey(member.id, member.replica));
-      const same = slot?.member.fingerprint === member.fingerprint && slot.member.publicAddress === member.publicAddress;
-      return slot && same ? slot : this.#slot(member);
-    });
-    const fresh = next.filter((slot) => !old.slots.includes(slot));
-    const retiring = old.slots.filter((slot) => !next.includes(slot));
-    const held = new Set(retiring.map((slot) => this.#supervisor.wishedPort(slot)).filter((port) => port > 0));
-    const takingOver = fresh.filter((slot) => held.has(this.#supervisor.wishedPort(slot)));
-    const until = deadline(this.#request.readyTimeoutMs, context.signal, this.#supervisor.stopping.signal);
-    try {
-      const beside = fresh.filter((slot) => !takingOver.includes(slot));
-      await this.#supervisor.bringUp(beside, () => peersOf(next), until.signal);
-      this.#slots = next;
-      this.#plan = request.plan;
-      await this.#takeOver(takingOver, retiring, until.signal);
-    } catch (error) {
-      await this.#rollBack(old, fresh);
-      throw context.signal.aborted ? interrupted(error) : error;
-    } finally {
-      until.clear();
-    }
-    const draining = peersWhileDraining(peersOf(next), peersOf(old.slots));
-    await Promise.all([this.#supervisor.pushPeers(), ...retiring.map((slot) => slot.pushPeers(() => draining))]);
-    await this.#retire(retiring, old.plan);
-  }
-
-  /** A fixed port has one owner: the old one stops listening as soon as it drains, the new one tries until it has it. */
-  async #takeOver(slots: readonly Slot[], retiring: readonly Slot[], signal: AbortSignal): Promise<void> {
-    if (slots.length === 0) return;
-    const ports = new Set(slots.map((slot) => this.#supervisor.wishedPort(slot)));
-    const leaving = retiring.filter((slot) => ports.has(this.#supervisor.wishedPort(slot)));
-    for (const slot of leaving) this.#giveUp(slot);
-    const left = leaving.map((slot) => slot.running?.terminate(this.#settings.drainMs + killMarginMs));
-    await Promise.all(slots.map((slot) => this.#supervisor.orFail(slot, signal, () => this.#supervisor.launchUntil(slot, signal))));
-    await Promise.all(slots.map((slot) => this.#supervisor.orFail(slot, signal, () => slot.becomeReady(peersOf(this.#slots), signal))));
-    for (const slot of slots) slot.supervised = true;
-    await Promise.all(left);
-  }
-
-  /** Back to the old plan: the new replicas go, and old ones that had already left come again. */
-  async #rollBack(old: { readonly plan: Plan; readonly slots: Slot[] }, fresh: readonly Slot[]): Promise<void> {
-    for (const slot of fresh) this.#giveUp(slot);
-    await Promise.allSettled(this.#supervisor.launching);
-    await Promise.allSettled(fresh.map((slot) => slot.running?.kill()));
-    const gone = old.slots.filter((slot) => slot.gone.signal.aborted);
-    await Promise.all([...fresh, ...gone].map((slot) => this.#forget(slot)));
-    this.#plan = old.plan;
-    this.#slots = old.slots.map((slot) => (gone.includes(slot) ? this.#slot(slot.member) : slot));
-    const again = this.#slots.filter((slot) => !old.slots.includes(slot));
-    if (this.#supervisor.stopping.signal.aborted) return;
-    for (const slot of again) void this.#supervisor.recover(slot, { code: null, signal: 'a failed update' });
-    await this.#supervisor.pushPeers();
-  }
-
-  async #retire(slots: readonly Slot[], plan: Plan): Promise<void> {
-    for (const slot of slots) this.#giveUp(slot);
-    for (const wave of drainWaves(plan)) {
-      const leaving = slots.filter((slot) => wave.includes(slot.member.id));
-      await Promise.all(leaving.map((slot) => slot.running?.terminate(this.#settings.drainMs + killMarginMs)));
-    }
-    await Promise.all(slots.map((slot) => this.#forget(slot)));
-  }
-
-  #giveUp(slot: Slot): void {
-    slot.gone.abort(new Error('replaced'));
+  async #update(request: UpdateRequest, context: StageContext, steps: UpdateSteps): Promise<void> {
+    const environment = { ...this.#supervisor.environment, ...request.environment };
+    this.#supervisor.environment = environment;
+    for (const log of this.#logs.values()) log.hide(environment);
+    const parts = {
+      worlds: this.#worlds,
+      supervisor: this.#supervisor,
+      readyTimeoutMs: this.#request.readyTimeoutMs,
+      drainMs: this.#settings.drainMs,
+      slot: (member: Member) => this.#slot(member),
+      forget: (slot: Slot) => this.#forget(slot),
+    };
+    await new Update(request.plan, membersOf(request.plan, request.bundles), parts, context, steps).run();
   }
 
   async #forget(slot: Slot): Promise<void> {

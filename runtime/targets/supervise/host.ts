@@ -1,4 +1,5 @@
-import type { BindAddress, LogicalAddress, Peers, ProcessBinding } from '../../../compiler/contracts/index.ts';
+import type { BindAddress, LogicalAddress, Peers, Plan, ProcessBinding, ProcessUsage } from '../../../compiler/contracts/index.ts';
+import type { DeployRequest } from '../target.ts';
 import type { ReplicaLog } from './log.ts';
 import type { Member } from './members.ts';
 
@@ -7,6 +8,10 @@ import type { Member } from './members.ts';
  * teardown) is the same everywhere and lives in `SupervisedDeployment`. All of it belongs to one deployment.
  */
 export interface ReplicaHost {
+  /** Makes what the members of a plan share (images, networks), before the first of them is launched. */
+  prepare?(next: Pick<DeployRequest, 'plan' | 'bundles'>, signal: AbortSignal): Promise<void>;
+  /** Only members of `plan` run now: lets go of what served the one before alone. */
+  settle?(plan: Plan): Promise<void>;
   /**
    * Starts one replica and resolves once it has printed its started line. When it rejects or `signal` aborts, the
    * replica is gone.
@@ -59,10 +64,8 @@ export interface RunningReplica {
   kill(): Promise<void>;
 }
 
-export interface ReplicaUsage {
-  readonly cpuSeconds: number;
-  readonly peakMemoryMb: number;
-}
+/** As `ProcessUsage` says. */
+export type ReplicaUsage = Omit<ProcessUsage, 'id' | 'replica' | 'restarts'>;
 
 export interface Exit {
   readonly code: number | null;

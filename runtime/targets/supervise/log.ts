@@ -44,7 +44,7 @@ export function redactor(secrets: { readonly [name: string]: string }): (text: s
 export class ReplicaLog {
   readonly file: string;
   readonly #stream: WriteStream;
-  readonly #redact: (text: string) => string;
+  #redact: (text: string) => string;
   readonly #limitBytes: number;
   #bytes = 0;
   #tail: string[] = [];
@@ -56,6 +56,11 @@ export class ReplicaLog {
     this.#stream = createWriteStream(file, { flags: 'a', mode: 0o600 });
     // A full disk must not end the run; the last lines stay in memory.
     this.#stream.on('error', () => {});
+  }
+
+  /** From now on these are kept out of it. */
+  hide(secrets: { readonly [name: string]: string }): void {
+    this.#redact = redactor(secrets);
   }
 
   write(line: string): void {

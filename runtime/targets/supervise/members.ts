@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto';
-import { type Bundle, canonicalJson, fail, type LogicalAddress, type Plan, type Resources } from '../../../compiler/contracts/index.ts';
+import {
+  type Bundle,
+  canonicalJson,
+  fail,
+  type Json,
+  type LogicalAddress,
+  type Plan,
+  type Resources,
+} from '../../../compiler/contracts/index.ts';
 import { listenersOf, type MemberListener, type PlannedMember, plannedMembers, serviceAddress } from '../../../compiler/plan/members.ts';
 import type { MemberProgram } from '../../../compiler/plan/program-environment.ts';
 
@@ -20,6 +28,8 @@ export interface Member {
   readonly bundle: Bundle | null;
   /** How to start what somebody else built. */
   readonly program: MemberProgram | null;
+  /** What a replica that is kept is told anew when a plan is replaced; null where it is replaced itself. */
+  readonly settings: Json;
   /** Equal for members that need not be replaced by each other: same code, same plan but for the replica count. */
   readonly fingerprint: string;
 }
@@ -47,15 +57,23 @@ function copiesOf(member: PlannedMember, plan: Plan, bundle: Bundle | null): Mem
   const { replicas, ...rest } = planned;
   const around = kind === 'unit' && bundle === null ? { around: listenersAround(member, plan) } : {};
   const program = programOf(member, plan);
+  const settings = settingsOf(member, plan);
   return Array.from({ length: replicas }, (_, replica) => ({
-    ...{ id, replica, kind, listens, publicAddress, metricsAddress, resources, secrets, bundle, program },
-    fingerprint: fingerprint(bundle, { ...rest, ...around }),
+    ...{ id, replica, kind, listens, publicAddress, metricsAddress, resources, secrets, bundle, program, settings },
+    fingerprint: settings === null ? fingerprint(bundle, { ...rest, ...around }) : fingerprint(null, { id, resources }),
   }));
 }
 
-function programOf({ kind, program, component, models }: PlannedMember, plan: Plan): MemberProgram | null {
+/** A gateway outlives its plan, for the sake of the connections of users: it is told what changes (see `GatewaySettings`). */
+function settingsOf({ planned }: PlannedMember, { ingress }: Plan): Json {
+  if (!('kind' in planned) || planned.kind !== 'gateway') return null;
+  return { balancing: planned.options.balancing ?? null, ingress: ingress as unknown as Json };
+}
+
+function programOf({ kind, program, component, models, planned }: PlannedMember, plan: Plan): MemberProgram | null {
   if (program === null) return null;
-  if (kind === 'service') return { planned: program, component, models, reaches: {} };
+  const out = planned.egress === undefined ? [] : egressOf(planned.egress, plan);
+  if (kind === 'service') return { planned: program, component, models, reaches: Object.fromEntries(out), ...egressField(planned) };
   const units = plan.units.flatMap((unit) =>
     listenersOf(unit).map(({ address }, listener) => {
       const fixedPort = unit.program?.fixedPort;
@@ -63,7 +81,17 @@ function programOf({ kind, program, component, models }: PlannedMember, plan: Pl
     }),
   );
   const services = plan.services.map(({ id }) => [serviceAddress(id), { id, listener: 0 }] as const);
-  return { planned: program, component, models, reaches: Object.fromEntries([...units, ...services]) };
+  return { planned: program, component, models, reaches: Object.fromEntries([...units, ...services, ...out]), ...egressField(planned) };
+}
+
+const egressField = ({ egress }: PlannedMember['planned']) => (egress === undefined ? {} : { egress });
+
+/** Which listener of the egress service is this member's. */
+function egressOf(address: LogicalAddress, plan: Plan) {
+  return plannedMembers(plan).flatMap(({ id, listens }) => {
+    const listener = listens.findIndex((candidate) => candidate.address === address);
+    return listener < 0 ? [] : [[address, { id, listener }] as const];
+  });
 }
 
 /** What its neighbours listen on: it learns their addresses when it starts and never again, so it goes when they change. */

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BindAddress, httpUrl, type Peers, type ReplicaAddress } from '../../../compiler/contracts/index.ts';
-import { ingressAddress } from '../../../compiler/plan/members.ts';
 import { tellControl, waitReady } from './control.ts';
 import { exitText, type ReplicaUsage, type RunningReplica } from './host.ts';
 import type { ReplicaLog } from './log.ts';
@@ -14,7 +13,8 @@ const pushPauseMs = 200;
 
 /** The place of one replica: the same over its restarts, replaced when the plan changes. */
 export class Slot {
-  readonly member: Member;
+  /** What it is in the plan that serves; a place that both plans have stays when one replaces the other. */
+  member: Member;
   readonly log: ReplicaLog;
   readonly restartPolicy = restartPolicy();
   /** Aborted when the slot is given up: ends its restarts. */
@@ -120,9 +120,14 @@ const endsSoon = (running: RunningReplica): Promise<boolean> =>
   Promise.race([running.exited.then(() => true), sleep(exitNoticeMs, false, { ref: false })]);
 
 export const noUsage: ReplicaUsage = { cpuSeconds: 0, peakMemoryMb: 0 };
+/** What one host counts and another does not stays absent until somebody counted it. */
+const countedKeys = ['throttledSeconds', 'receivedBytes', 'sentBytes'] as const;
 export const addUsage = (a: ReplicaUsage, b: ReplicaUsage): ReplicaUsage => ({
   cpuSeconds: a.cpuSeconds + b.cpuSeconds,
   peakMemoryMb: Math.max(a.peakMemoryMb, b.peakMemoryMb),
+  ...Object.fromEntries(
+    countedKeys.flatMap((key) => (a[key] === undefined && b[key] === undefined ? [] : [[key, (a[key] ?? 0) + (b[key] ?? 0)]])),
+  ),
 });
 
 /** Where the running replicas of every address are, in replica order; an address whose replicas are all down has none. */
@@ -145,6 +150,3 @@ function foreignAt({ program }: Member, at: BindAddress): Pick<ReplicaAddress, '
   const { path } = program.planned;
   return { foreign: true, ...(path === '/' ? {} : { url: `${httpUrl(at)}${path}` }) };
 }
-
-/** Peers for replicas on their way out: the new ones, and the old where the new plan has no such address. */
-export const peersWhileDraining = (next: Peers, old: Peers): Peers => ({ ...old, ...next, [ingressAddress]: next[ingressAddress] ?? [] });

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DmasError, fail, type Incident, type Peers, type StageContext } from '../../../compiler/contracts/index.ts';
+import { DmasError, fail, type Incident, type Plan, type StageContext } from '../../../compiler/contracts/index.ts';
 import type { DeployRequest } from '../target.ts';
 import { DeadlineExceeded, deadline } from './deadline.ts';
 import { failOnDisk } from './disk.ts';
 import { type Exit, exitText, type ReplicaHost, type RunningReplica } from './host.ts';
 import { type Member, memberName } from './members.ts';
 import { restartLimitText } from './restart-policy.ts';
-import { addUsage, peersOf, type Slot } from './slot.ts';
+import { addUsage, type Slot } from './slot.ts';
+import type { Worlds } from './worlds.ts';
 
 export interface SuperviseSettings {
   /** Bound of every queue of a unit. */
@@ -25,35 +26,57 @@ export class Supervisor {
   readonly stopping = new AbortController();
   readonly launching = new Set<Promise<unknown>>();
   readonly incidents: Incident[] = [];
+  /** Called for each replica that ended unasked. */
+  readonly crashed = new Set<(slot: Slot, detail: string) => void>();
   /** What replicas that start from now on are told; those that run are told by the deployment. */
   samplingRatio: number;
+  /** Values of secrets, by name; a new plan may bring more. */
+  environment: DeployRequest['environment'];
   readonly #request: DeployRequest;
   readonly #context: StageContext;
   readonly #host: ReplicaHost;
   readonly #settings: SuperviseSettings;
-  /** Those of the present plan: everybody's peers. */
-  readonly #slots: () => readonly Slot[];
+  readonly #worlds: Worlds;
   #instances = 0;
 
-  constructor(request: DeployRequest, context: StageContext, host: ReplicaHost, settings: SuperviseSettings, slots: () => readonly Slot[]) {
+  constructor(request: DeployRequest, context: StageContext, host: ReplicaHost, settings: SuperviseSettings, worlds: Worlds) {
     this.#request = request;
     this.#context = context;
     this.#host = host;
     this.#settings = settings;
-    this.#slots = slots;
+    this.#worlds = worlds;
     this.samplingRatio = request.samplingRatio;
+    this.environment = request.environment;
   }
 
   /** Launches all, then gives all their peers, then waits until all are ready and puts them under supervision. */
-  async bringUp(slots: readonly Slot[], peers: () => Peers, signal: AbortSignal): Promise<void> {
+  async bringUp(slots: readonly Slot[], signal: AbortSignal): Promise<void> {
     await Promise.all(slots.map((slot) => this.orFail(slot, signal, () => this.#launch(slot, this.wishedPort(slot), signal))));
-    const known = peers();
-    this.#host.moved?.(known);
-    await Promise.all(slots.map((slot) => this.orFail(slot, signal, () => slot.becomeReady(known, signal))));
+    this.#host.moved?.(this.#worlds.places());
+    await Promise.all(slots.map((slot) => this.orFail(slot, signal, () => slot.becomeReady(this.#worlds.peersFor(slot), signal))));
     for (const slot of slots) {
       if (!slot.running) fail('DMAS_DEPLOY_FAILED', `${memberName(slot.member)} ended as soon as it was ready.${logTail(slot)}`);
       slot.supervised = true;
     }
+  }
+
+  /** Makes what the members of a plan share. Anything but a `DmasError` becomes one. */
+  async prepare(next: Pick<DeployRequest, 'plan' | 'bundles'>, context: StageContext, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#host.prepare?.(next, signal);
+    } catch (error) {
+      if (context.signal.aborted) throw interrupted(error);
+      failOnDisk(error);
+      if (error instanceof DmasError) throw error;
+      const reason = signal.aborted ? signal.reason : error;
+      const late = reason instanceof DeadlineExceeded ? `took longer than ${this.#request.readyTimeoutMs} ms` : null;
+      fail('DMAS_DEPLOY_FAILED', `Preparing what the plan needs ${late ?? `failed: ${errorText(reason)}`}.`, { cause: error });
+    }
+  }
+
+  /** Only members of `plan` run now: lets go of what served the one before alone. */
+  async settle(plan: Plan): Promise<void> {
+    await this.#host.settle?.(plan);
   }
 
   async #launch(slot: Slot, publicPort: number, signal: AbortSignal): Promise<void> {
@@ -67,7 +90,7 @@ export class Supervisor {
       id: member.id,
       replica: member.replica,
       instanceId,
-      peers: peersOf(this.#slots()),
+      peers: this.#worlds.peersFor(slot),
       otlpEndpoints: this.#request.otlpEndpoints,
       samplingRatio: this.samplingRatio,
       queueLimit,
@@ -127,7 +150,11 @@ export class Supervisor {
   }
 
   async recover(slot: Slot, exit: Exit): Promise<void> {
-    if (!slot.killed) this.incident(slot, 'crashed', `${exitText(exit)}${lastLine(slot)}`);
+    if (!slot.killed) {
+      const detail = `${exitText(exit)}${lastLine(slot)}`;
+      this.incident(slot, 'crashed', detail);
+      for (const told of this.crashed) told(slot, detail);
+    }
     slot.killed = false;
     slot.supervised = false;
     void this.pushPeers();
@@ -154,7 +181,7 @@ export class Supervisor {
     const samplingRatio = this.samplingRatio;
     const known = slot.publicAt && 'port' in slot.publicAt && attempt <= samePortAttempts ? slot.publicAt.port : 0;
     await this.#launch(slot, this.wishedPort(slot) || known, signal);
-    await slot.becomeReady(peersOf(this.#slots()), signal);
+    await slot.becomeReady(this.#worlds.peersFor(slot), signal);
     if (!slot.running) throw new Error('ended as soon as it was ready');
     slot.supervised = true;
     slot.restarts += 1;
@@ -163,11 +190,13 @@ export class Supervisor {
     this.incident(slot, 'restarted', `instance ${slot.running?.instanceId ?? 'gone again'}`);
   }
 
-  async pushPeers(): Promise<void> {
-    this.#host.moved?.(peersOf(this.#slots()));
+  /** Tells everybody where everybody is now; of those to be told alone, whoever `wanted` picks. */
+  async pushPeers(wanted: (slot: Slot) => boolean = () => true): Promise<void> {
+    this.#host.moved?.(this.#worlds.places());
     await Promise.all(
-      this.#slots().map(async (slot) => {
-        if (!(await slot.pushPeers(() => peersOf(this.#slots())))) this.incident(slot, 'unhealthy', 'does not take its new peers');
+      this.#worlds.everyone().map(async (slot) => {
+        if (!wanted(slot)) return;
+        if (!(await slot.pushPeers(() => this.#worlds.peersFor(slot)))) this.incident(slot, 'unhealthy', 'does not take its new peers');
       }),
     );
   }
@@ -177,7 +206,7 @@ export class Supervisor {
   }
 
   #secretsOf(member: Member): { readonly [name: string]: string } {
-    const { environment } = this.#request;
+    const { environment } = this;
     return Object.fromEntries(member.secrets.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])));
   }
 }

@@ -2,6 +2,7 @@ import { request } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { agent, blackboard, codeAgent, z } from '../../../compiler/api/index.ts';
 import { httpUrl } from '../../../compiler/contracts/binding.ts';
+import type { Tally } from '../../../compiler/contracts/index.ts';
 import type { PlannedService } from '../../../compiler/contracts/plan.ts';
 import { ingressHeaders as driverHeaders } from '../../../profiler/load/job.ts';
 import { startGateway } from '../../../runtime/agent/gateway.ts';
@@ -24,6 +25,11 @@ async function run(application: Application): Promise<Deployed> {
 }
 const echo = codeAgent(front, async (input) => input);
 const single = { entry: front, groups: [['front']] } as const;
+
+interface GatewayStats {
+  readonly tally: Tally;
+  readonly oldestMs: number | null;
+}
 
 describe('the ingress', () => {
   it('speaks the protocol of the load driver', () => {
@@ -243,6 +249,42 @@ describe('the gateway', () => {
     expect(new Set(await served())).toEqual(new Set([200]));
     await replicas[1]?.close();
     expect(new Set(await served())).toEqual(new Set([200]));
+  });
+
+  it('counts what it answers, streams that end in an error among the failures, and takes new settings', async () => {
+    const part = codeAgent(front, async ({ text }, ctx) => {
+      ctx.emit({ text: 'first' });
+      if (text === 'fail') throw new Error('no');
+      if (text === 'slow') await new Promise((resolve) => setTimeout(resolve, 120));
+      return { text };
+    });
+    const { url, gateway, replicas } = await gate({ ...single, parts: [part] });
+    const control = httpUrl(gateway.report.control);
+    const stats = async (at = control) => (await (await fetch(`${at}/stats`)).json()) as GatewayStats & { ingress?: GatewayStats };
+    await askAt(url, { text: 'ok' });
+    await askAt(url, { text: 'fail' });
+    const stream = { method: 'POST', headers: { accept: 'text/event-stream', 'x-dmas-class': 'chat' } };
+    await (await fetch(url, { ...stream, body: '{"text":"ok"}' })).text();
+    await (await fetch(url, { ...stream, body: '{"text":"fail"}' })).text();
+    const slow = askAt(url, { text: 'slow' });
+    await until(async () => ((await stats()).oldestMs ?? 0) > 20);
+    await slow;
+    const { tally, oldestMs } = await stats();
+    expect(oldestMs).toBeNull();
+    expect(tally.classes.default).toMatchObject({ requests: 3, outcomes: { failed: 1 } });
+    expect(tally.classes.chat).toMatchObject({ requests: 2, outcomes: { failed: 1 } });
+    expect(Object.values(tally.classes.chat?.firstChunk ?? {})).toEqual(expect.arrayContaining([expect.any(Number)]));
+    const [unit] = replicas;
+    const own = unit === undefined ? undefined : (await stats(httpUrl(unit.report.control))).ingress?.tally;
+    expect(own?.classes.chat).toMatchObject({ requests: 2, outcomes: { failed: 1 } });
+
+    const ingress = { unit: 'unit0', entry: { kind: 'agent', agent: 'front' }, deadlineMs: 30 };
+    await fetch(`${control}/settings`, { method: 'PUT', body: JSON.stringify({ balancing: 'least-outstanding', ingress }) });
+    await fetch(`${control}/peers`, {
+      method: 'PUT',
+      body: JSON.stringify({ ingress: [{ replica: 0, instanceId: 'x', at: { host: '127.0.0.1', port: 9 }, retiring: true }] }),
+    });
+    expect((await askAt(url, { text: 'ok' })).status).toBe(503);
   });
 
   it('keeps a session at one replica where agents keep state', async () => {

@@ -25,6 +25,7 @@ export interface UnitSketch {
   readonly ingress?: boolean;
   readonly transport?: 'tcp' | 'unix';
   readonly secrets?: readonly string[];
+  /** Ids of units, and addresses of services. */
   readonly calls?: readonly string[];
   readonly memoryMb?: number;
 }
@@ -48,7 +49,7 @@ export function fixturePlan(target: string, sketches: readonly UnitSketch[], ser
         to,
         protocol: 'http-json',
         options: {},
-        address: addressOf(to, transportOf(to)),
+        address: to.includes('://') ? to : addressOf(to, transportOf(to)),
         repeatable: true,
         balancing: 'least-outstanding',
       })),

@@ -4,16 +4,32 @@ import { planOf } from '../../../../cli/laboratory.ts';
 import { layoutOf } from '../../../../cli/layouts.ts';
 import { openProject, type Project } from '../../../../cli/project.ts';
 import { type Bundle, type Configuration, canonicalConfiguration, type Plan } from '../../../../compiler/contracts/index.ts';
-import type { KubernetesInput } from '../../../../compiler/emit/kubernetes/input.ts';
+import type { EmitInput, ExportFacts } from '../../../../compiler/emit/emitter.ts';
+import type { KubernetesInput, KubernetesObject } from '../../../../compiler/emit/kubernetes/input.ts';
 import { accessOf } from '../../../../compiler/plan/access.ts';
 import { plannedMembers } from '../../../../compiler/plan/members.ts';
+import { kubernetesVersions, validateObject, versionAtHand } from '../../../fixtures/kubernetes/validate.ts';
 
 const scenarios = join(import.meta.dirname, '../../../../scenarios');
 
 /** Names of all example scenarios. */
 export const exampleNames: readonly string[] = readdirSync(scenarios).filter((name) => existsSync(join(scenarios, name, 'scenario.yaml')));
 
-export const openExample = (name: string): Promise<Project> => openProject(join(scenarios, name, 'scenario.yaml'), { target: 'docker' });
+/** An example as its files for containers are planned; programs that it gives by a command get an image. */
+export async function openExample(name: string): Promise<Project> {
+  const project = await openProject(join(scenarios, name, 'scenario.yaml'), { target: 'docker' });
+  return { ...project, scenario: { ...project.scenario, config: withImages(project.scenario.config) }, live: withImages(project.live) };
+}
+
+const withImages = (config: Project['live']): Project['live'] => ({
+  ...config,
+  agents: Object.fromEntries(
+    Object.entries(config.agents).map(([agent, { command, ...given }]) => [
+      agent,
+      command === undefined ? given : { ...given, image: `registry.example/${agent}:1` },
+    ]),
+  ),
+});
 
 export interface Layout {
   readonly name: string;
@@ -26,8 +42,9 @@ export async function layoutsOf(project: Project): Promise<readonly Layout[]> {
   const alone = await layoutOf(project, 'one-per-agent').catch(() => undefined);
   if (alone !== undefined) named.push(['one-per-agent', alone], ['doubled', doubled(alone)]);
   return named.flatMap(([name, configuration]) => {
+    // A layout that an example's own rules exclude is none to be written.
     try {
-      return [{ name, plan: planOf(project, configuration) }];
+      return [{ name, plan: planOf(project, configuration, true) }];
     } catch {
       return [];
     }
@@ -47,14 +64,37 @@ export const inputOf = (plan: Plan, more: Partial<KubernetesInput> = {}): Kubern
   plan,
   bundles: emptyBundles(plan),
   access: accessOf(plan),
-  images: {
-    '*': 'registry.example/app:1',
-    ...Object.fromEntries(
-      plannedMembers(plan)
-        .filter(({ program }) => program !== null)
-        .map(({ id }) => [id, `registry.example/theirs:1`]),
-    ),
-  },
+  images: { '*': 'registry.example/app:1' },
   otlpEndpoints: ['http://collector.observability:4318'],
   ...more,
 });
+
+/** What a study might have found: every member was measured, and CPU is what runs out. */
+export const factsOf = (plan: Plan, cpuSecondsPerRequest = 0.02): ExportFacts => ({
+  origin: 'run example, layout 3 (confirmed)',
+  capacityPerReplica: Object.fromEntries(
+    plannedMembers(plan).map(({ id }) => [id, { requestsPerSecond: 44, concurrency: 6.2, cpuSecondsPerRequest, provenance: 'measured' }]),
+  ),
+  startMs: Object.fromEntries(plannedMembers(plan).map(({ id }) => [id, 850])),
+  claims: ['p95 latency of interactive requests: 120 ms (110 to 131)'],
+  scenarioFile: 'scenario.yaml',
+});
+
+export const emitInputOf = (project: Project, plan: Plan, facts: ExportFacts = factsOf(plan)): EmitInput => ({
+  plan,
+  bundles: emptyBundles(plan),
+  access: accessOf(plan),
+  workflow: project.workflow,
+  facts,
+});
+
+/** What all versions at hand say against some objects. */
+export function complaints(objects: readonly KubernetesObject[]): string[] {
+  return kubernetesVersions
+    .filter(versionAtHand)
+    .flatMap((version) =>
+      objects.flatMap((object) =>
+        validateObject(version, object).map((problem) => `${version} ${object.kind}/${object.metadata.name}: ${problem}`),
+      ),
+    );
+}

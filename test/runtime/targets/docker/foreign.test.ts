@@ -8,11 +8,12 @@ import { openEngine } from '../../../../runtime/targets/docker/engine.ts';
 import { ensureNodeImage } from '../../../../runtime/targets/docker/image.ts';
 import { tar } from '../../../../runtime/targets/docker/tar.ts';
 import { type Bench, openBench } from '../../../placements/deploy.ts';
+import { testSettings } from './settings.ts';
 
 const file = fileURLToPath(new URL('../../../fixtures/elsewhere/image.yaml', import.meta.url));
 const fixedPort = fileURLToPath(new URL('../../../fixtures/elsewhere/image-port.yaml', import.meta.url));
 const program = new URL('../../../fixtures/elsewhere/agent.mjs', import.meta.url);
-const [missing] = await createDockerTarget({ drainMs: 1_000, queueLimit: 10, image: '' }).check();
+const [missing] = await createDockerTarget(testSettings).check();
 const image = `dmas-opt-test-agent:${process.pid}`;
 
 /** An image as somebody else would make it: Node.js and a program, with a command of its own. */

@@ -2,14 +2,15 @@ import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { allInOne, type PlannedProgram } from '../../../../compiler/contracts/index.ts';
-import { foreignOptions } from '../../../../runtime/targets/docker/container.ts';
 import { createDockerTarget } from '../../../../runtime/targets/docker/create.ts';
 import { openEngine } from '../../../../runtime/targets/docker/engine.ts';
 import { ensureNodeImage } from '../../../../runtime/targets/docker/image.ts';
+import { foreignOptions } from '../../../../runtime/targets/docker/options.ts';
 import { tar } from '../../../../runtime/targets/docker/tar.ts';
 import type { Launch } from '../../../../runtime/targets/supervise/host.ts';
 import { standInProgram } from '../../../fixtures/vllm/make.ts';
 import { openBench } from '../../../placements/deploy.ts';
+import { testSettings } from './settings.ts';
 
 const planned: PlannedProgram = {
   command: ['vllm', 'serve', 'm', '--port', '{port}'],
@@ -36,7 +37,7 @@ describe('the container of a model server of others', () => {
       binding: { deploymentId: 'd' },
       secrets: { HF_TOKEN: 'x' },
     } as unknown as Launch;
-    const placement = { image: 'node', network: 'n', otlpEndpoints: [], stateDir: '/state' };
+    const placement = { otlpEndpoints: [], publishAt: '127.0.0.1' };
     const base = { HostConfig: { NetworkMode: 'n', Binds: ['/state:/state'], CapDrop: ['ALL'] }, Entrypoint: ['node'], User: '1:1' };
     const options = foreignOptions(base, launch, program, placement, new Map([['service://model-main', 8000]]), ['2', '3']);
     expect(options).toMatchObject({
@@ -57,7 +58,7 @@ describe('the container of a model server of others', () => {
   });
 });
 
-const [missing] = await createDockerTarget({ drainMs: 1_000, queueLimit: 10, image: '' }).check();
+const [missing] = await createDockerTarget(testSettings).check();
 const image = `dmas-opt-test-vllm:${process.pid}`;
 
 describe.skipIf(missing)(`a model server of others on docker, a stand-in of vLLM${missing ? `: skipped, ${missing.message}` : ''}`, () => {

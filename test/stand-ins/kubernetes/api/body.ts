@@ -1,9 +1,14 @@
 import { parse } from 'yaml';
+import { fromProtobuf } from './protobuf.ts';
 import { badRequest, Refusal } from './status.ts';
 
 /** The body of a request as data. */
 export function parseBody({ body, contentType }: { readonly body: Buffer; readonly contentType: string }): unknown {
   const text = body.toString('utf8');
+  if (contentType.includes('protobuf')) {
+    const object = fromProtobuf(body);
+    if (object) return object;
+  }
   if (contentType.includes('protobuf') || contentType.includes('cbor')) {
     throw new Refusal(
       415,

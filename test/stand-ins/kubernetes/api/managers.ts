@@ -12,6 +12,7 @@ import {
   setOf,
   shapeOfModel,
   toFieldsV1,
+  valueAt,
 } from './fields.ts';
 import type { Resource } from './resources.ts';
 import { apiVersionOf } from './resources.ts';
@@ -116,10 +117,17 @@ export function applyOver(
   if (!force) refuseConflicts(taken.map(({ manager, paths }) => ({ manager, paths: paths.map(([, path]) => path) })));
   const result = copy(overlay(schema, shape, stored ?? undefined, copy(applied) as Json)) as KubeObject;
   const earlier = before.find((manager) => isEditor(manager, editor, 'Apply'));
-  for (const [key, path] of longestFirst(earlier?.fields ?? new Map())) {
+  for (const [key, path] of shortestFirst(earlier?.fields ?? new Map())) {
     const kept = [...mine.values()].some((each) => startsWith(each, path));
     if (!mine.has(key) && !kept && !others.some(({ fields }) => [...fields.values()].some((each) => startsWith(each, path)))) {
       removeAt(schema, shape, result, path);
+      // A list or a map of labels whose last item went is not there, as an omitted one is not.
+      const holder = path.slice(0, -1);
+      const left = valueAt(schema, shape, result, holder);
+      const empty = Array.isArray(left)
+        ? left.length === 0
+        : holder[0] === 'f:metadata' && isObject(left) && Object.keys(left).length === 0;
+      if (empty && holder.length > 1) removeAt(schema, shape, result, holder);
     }
   }
   const managers = taken.flatMap(({ manager, paths }): Manager[] => {
@@ -165,7 +173,7 @@ function refuseConflicts(taken: readonly { manager: Manager; paths: readonly Pat
 const isEditor = (manager: Manager, editor: Editor, operation: string) =>
   manager.name === editor.name && manager.operation === operation && manager.subresource === editor.subresource;
 const startsWith = (path: Path, start: Path) => path.length > start.length && start.every((step, index) => path[index] === step);
-const longestFirst = (fields: FieldSet) => [...fields.entries()].sort(([, a], [, b]) => b.length - a.length);
+const shortestFirst = (fields: FieldSet) => [...fields.entries()].sort(([, a], [, b]) => a.length - b.length);
 
 function managersOf(object: KubeObject): Manager[] {
   return objectsAt(object, 'metadata', 'managedFields').map((entry) => ({

@@ -2,7 +2,7 @@ import { apiVersionOf } from './resources.ts';
 import { allResources, type World } from './world.ts';
 
 /** Type of the only form in which clients of Go ask for this document. */
-export const openApiV2Type = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+export const openApiV2Type = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 
 const varint = (value: number): number[] => (value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)]);
 const field = (number: number, content: Buffer): Buffer =>

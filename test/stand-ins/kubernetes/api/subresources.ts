@@ -1,13 +1,15 @@
 import { copy, isObject, type JsonObject, type KubeObject, listAt, numberAt, objectAt, objectsAt, textAt } from '../state/json.ts';
 import { parseBody } from './body.ts';
 import { disruptionsLeft } from './disruptions.ts';
+import { recordUpdate } from './managers.ts';
 import { jsonPatch, mergePatch } from './patch.ts';
 import { getOne } from './read.ts';
 import { remove } from './remove.ts';
 import { type ApiRequest, subjectOf } from './request.ts';
 import { may, rightsOf } from './rights.ts';
-import { badRequest, conflict, invalid, invalidValue, notFound, tooManyRequests } from './status.ts';
+import { badRequest, conflict, invalid, invalidValue, tooManyRequests } from './status.ts';
 import type { World } from './world.ts';
+import { editorOf } from './write.ts';
 
 /** A workload's scale as an object of its own. */
 export function readScale(world: World, request: ApiRequest): JsonObject {
@@ -49,6 +51,7 @@ export function writeScale(world: World, request: ApiRequest): JsonObject {
   const written = copy(object);
   objectAt(written, 'spec').replicas = replicas;
   if (replicas !== numberAt(object, 'spec', 'replicas')) written.metadata.generation = (written.metadata.generation ?? 1) + 1;
+  recordUpdate(world.schema, request.resource, object, written, editorOf(request));
   if (request.query.get('dryRun') === 'All') return scaleOf(written);
   return scaleOf(world.store.replace(request.resource, written));
 }
@@ -148,5 +151,3 @@ export function containerOf(world: World, request: ApiRequest): { readonly pod: 
   if (!names.includes(container)) throw badRequest(`container ${container} is not valid for pod ${pod.metadata.name}`);
   return { pod, container };
 }
-
-export const noPod = (name: string) => notFound({ group: '', kind: 'Pod', plural: 'pods', name });

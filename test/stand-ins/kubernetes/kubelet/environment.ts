@@ -24,14 +24,14 @@ export function environmentOf(world: World, pod: KubeObject, container: JsonObje
     }
   }
   for (const entry of objectsAt(container, 'env')) {
-    const value = valueOf(world, pod, container, entry, podIp);
+    const value = entryValue(world, pod, container, entry, podIp);
     if (value !== null)
       result[String(entry.name)] = value.replace(/\$\(([A-Za-z_][\w.-]*)\)/g, (whole, name: string) => result[name] ?? whole);
   }
   return result;
 }
 
-function valueOf(world: World, pod: KubeObject, container: JsonObject, entry: JsonObject, podIp: string): string | null {
+function entryValue(world: World, pod: KubeObject, container: JsonObject, entry: JsonObject, podIp: string): string | null {
   const from = objectAt(entry, 'valueFrom');
   const field = textAt(from, 'fieldRef', 'fieldPath');
   if (field !== undefined) return fieldOf(pod, field, podIp);

@@ -66,8 +66,9 @@ const wrap = (holder) => {
   for (const [name, original] of Object.entries(holder)) {
     const bare = name.replace(/Sync$/, '');
     if (typeof original !== 'function' || !paths.has(bare)) continue;
-    const wrapped = function (first, second, ...rest) {
-      const args = [mapArgument(first), ...(arguments.length > 1 ? [twoPaths.has(bare) ? mapArgument(second) : second] : []), ...rest];
+    const wrapped = function (...args) {
+      args[0] = mapArgument(args[0]);
+      if (args.length > 1 && twoPaths.has(bare)) args[1] = mapArgument(args[1]);
       return original.apply(this, args);
     };
     holder[name] = Object.assign(wrapped, original);

@@ -1,0 +1,52 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Report } from '../../reports/report.ts';
+import { openEngine } from '../../runtime/targets/docker/engine.ts';
+import { labels } from '../../runtime/targets/docker/labels.ts';
+import { dockerTarget } from '../../runtime/targets/docker.ts';
+import { cli } from '../faults/lib/command.ts';
+import { createSandbox, processesOf } from '../faults/lib/sandbox.ts';
+
+const full = process.env.DMAS_OPT_FULL === '1';
+const [missing] = full ? await (await dockerTarget.load()).create({}).check() : [];
+const reason = full ? (missing?.message ?? '') : 'set DMAS_OPT_FULL=1';
+const scenario = join(import.meta.dirname, '..', '..', 'scenarios', 'travel-planner', 'scenario.yaml');
+
+/** Containers, networks and volumes with a label of ours, whoever made them. */
+async function remains(): Promise<string[]> {
+  const docker = await openEngine();
+  const filters = JSON.stringify({ label: [labels.owner] });
+  const containers = await docker.listContainers({ all: true, filters });
+  const networks = await docker.listNetworks({ filters });
+  const { Volumes } = await docker.listVolumes({ filters });
+  return [
+    ...containers.map(({ Names }) => Names[0] ?? ''),
+    ...networks.map(({ Name }) => Name),
+    ...(Volumes ?? []).map(({ Name }) => Name),
+  ];
+}
+
+describe.skipIf(reason !== '')(`the whole loop in containers${reason ? `: skipped, ${reason}` : ''}`, () => {
+  const sandbox = createSandbox();
+  afterAll(() => sandbox.remove());
+
+  it('ends with a verdict and a report from traces of containers, and leaves nothing', async () => {
+    const before = await remains();
+    const ended = await cli(sandbox, ['run', scenario, '--target', 'docker', '--max-time', '90s']);
+    // 30: the time cap came before the verdict, as on a busy host.
+    expect([0, 30], ended.stderr).toContain(ended.code);
+    expect(ended.stderr).toContain('Verdict:');
+    const run = sandbox.run() ?? '';
+    expect(existsSync(join(run, 'report.html'))).toBe(true);
+    const report = JSON.parse(readFileSync(join(run, 'report.json'), 'utf8')) as Report;
+    expect(report.verdict.sentence).not.toBe('');
+    expect(report.traces?.requests).toBeGreaterThan(0);
+    const usage = report.trials.flatMap(({ blocks }) => blocks).flatMap((block) => block.usage);
+    expect(usage.length).toBeGreaterThan(0);
+    for (const one of usage) expect(one).toMatchObject({ throttledSeconds: expect.any(Number), receivedBytes: expect.any(Number) });
+    expect(usage.some(({ receivedBytes = 0 }) => receivedBytes > 0)).toBe(true);
+    expect((await remains()).filter((name) => !before.includes(name))).toEqual([]);
+    expect(processesOf(sandbox.folder)).toEqual([]);
+  }, 240_000);
+});
