@@ -1,11 +1,13 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { kubernetesTarget } from '../../../../runtime/targets/kubernetes.ts';
 import type { Job, Target } from '../../../../runtime/targets/target.ts';
 import { builtInKind } from '../../../stand-ins/kubernetes/api/world.ts';
 import { type KubernetesStandIn, startKubernetesStandIn } from '../../../stand-ins/kubernetes/server.ts';
 import { jobCode, temporaryFolder, testContext } from '../fixtures.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 // Pods of this stand-in are processes; what is tested is what comes back out of them.
 let server: KubernetesStandIn;
