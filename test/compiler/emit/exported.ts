@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { planRequest } from '../../../cli/planning.ts';
@@ -12,8 +13,8 @@ const folder = join(import.meta.dirname, '../../../scenarios');
 
 /** Names of the example scenarios. */
 export async function exampleNames(): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  const names = await readdir(folder);
+  return names.filter((name) => existsSync(join(folder, name, 'scenario.yaml')));
 }
 
 export const openExample = (name: string): Promise<Project> => openProject(join(folder, name, 'scenario.yaml'));
