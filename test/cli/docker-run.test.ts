@@ -36,12 +36,12 @@ describe.skipIf(reason !== '')(`the whole loop in containers${reason ? `: skippe
     const ended = await cli(sandbox, ['run', scenario, '--target', 'docker', '--max-time', '90s']);
     // 30: the time cap came before the verdict, as on a busy host.
     expect([0, 30], ended.stderr).toContain(ended.code);
-    expect(ended.stderr).toContain('Verdict:');
     const run = sandbox.run() ?? '';
     expect(existsSync(join(run, 'report.html'))).toBe(true);
     const report = JSON.parse(readFileSync(join(run, 'report.json'), 'utf8')) as Report;
     expect(report.verdict.sentence).not.toBe('');
-    expect(report.traces?.requests).toBeGreaterThan(0);
+    // A host that is too busy for any valid block has a verdict that says so, and no profile.
+    if (ended.code === 0) expect(report.traces?.requests).toBeGreaterThan(0);
     const usage = report.trials.flatMap(({ blocks }) => blocks).flatMap((block) => block.usage);
     expect(usage.length).toBeGreaterThan(0);
     for (const one of usage) expect(one).toMatchObject({ throttledSeconds: expect.any(Number), receivedBytes: expect.any(Number) });

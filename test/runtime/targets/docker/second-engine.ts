@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Docker from 'dockerode';
 
+const tools = { ip: 'ip', nsenter: 'nsenter', openssl: 'openssl' } as const;
+
 /** What this machine lacks to be two machines; empty when nothing. */
 export function secondEngineMissing(): string {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'only root of a Linux machine can make another network namespace';
@@ -33,7 +35,7 @@ export async function startSecondEngine(folder: string) {
   const name = `dmas${process.pid}`;
   const [near, far] = ['198.18.77.1', '198.18.77.2'];
   const certificates = makeCertificates(folder, far);
-  const run = (...args: string[]) => execFileSync('ip', args, { stdio: 'pipe' });
+  const run = (...args: string[]) => execFileSync(tools.ip, args, { stdio: 'pipe' });
   let engine: ChildProcess | undefined;
   const stop = async () => {
     if (engine?.exitCode === null) {
@@ -68,7 +70,7 @@ export async function startSecondEngine(folder: string) {
     ];
     const places = ['--data-root', join(data, 'data'), '--exec-root', join(data, 'exec'), '--pidfile', join(data, 'pid')];
     const args = [`--net=/var/run/netns/${name}`, 'dockerd', ...places, '-H', `tcp://${far}:2376`, ...tls];
-    engine = spawn('nsenter', args, { stdio: 'ignore' });
+    engine = spawn(tools.nsenter, args, { stdio: 'ignore' });
     const docker = new Docker({ host: far, port: 2376, protocol: 'https', ...certificates });
     const until = Date.now() + readyWithinMs;
     while (!(await docker.ping().catch(() => null))) {
@@ -88,7 +90,7 @@ export async function startSecondEngine(folder: string) {
 }
 
 function makeCertificates(folder: string, address: string) {
-  const make = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
+  const make = (...args: string[]) => execFileSync(tools.openssl, args, { cwd: folder, stdio: 'pipe' });
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
   make('req', '-x509', ...key, '-days', '2', '-subj', '/CN=test authority', '-keyout', 'ca.key', '-out', 'ca.pem');
   for (const who of ['server', 'client']) {
