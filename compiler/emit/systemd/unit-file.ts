@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import type { MemberAccess } from '../../contracts/index.ts';
 
 /** One service as its unit file says it. */
@@ -99,8 +98,10 @@ const filter = (addresses: readonly string[]) => ['IPAddressDeny=any', ...addres
 
 /** Addresses of places outside, when all of them are addresses; null when one is a name. */
 export function outsideAddresses({ hosts }: Pick<MemberAccess, 'hosts'>): readonly string[] | null {
-  return hosts.every(({ host }) => isIP(host) !== 0) ? hosts.map(({ host }) => host) : null;
+  return hosts.every(({ host }) => isAddress(host)) ? hosts.map(({ host }) => host) : null;
 }
+
+const isAddress = (host: string): boolean => /^\d{1,3}(\.\d{1,3}){3}$/.test(host) || /^[\da-f:]*:[\da-f:.]*$/i.test(host);
 
 // `%` begins a specifier everywhere, `$` a variable in commands alone.
 const plain = (text: string): string => text.replaceAll('%', '%%').replaceAll('\n', ' ');
