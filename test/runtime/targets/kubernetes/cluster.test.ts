@@ -174,8 +174,8 @@ describe('a deployment on a cluster', () => {
 
   it.each(
     some([
-      [{ kind: 'throttled', retryAfterSeconds: 0, times: 5 }],
-      [{ kind: 'unavailable', retryAfterSeconds: 0, times: 3 }],
+      [{ kind: 'throttled', verb: 'patch', retryAfterSeconds: 0, times: 5 }],
+      [{ kind: 'unavailable', verb: 'get', retryAfterSeconds: 0, times: 3 }],
       [{ kind: 'hang-up', verb: 'get', times: 2 }],
     ] as const),
   )('goes on after %j', async (fault) => {
