@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import type { OutsideHost } from '../../contracts/index.ts';
 import { type Context, componentOf, type PodGroup } from './context.ts';
 import type { KubernetesObject } from './input.ts';
@@ -137,6 +136,9 @@ function outsideOf({ accessOf, input }: Context, pod: PodGroup): readonly Outsid
     `${a.host}:${a.port}` < `${b.host}:${b.port}` ? -1 : 1,
   );
 }
+
+/** 4 or 6 for an address, 0 for a name: no name has a colon, and none is four numbers. */
+const isIP = (host: string): 0 | 4 | 6 => (host.includes(':') ? 6 : /^\d+(\.\d+){3}$/.test(host) ? 4 : 0);
 
 /** Ranges no public address is in (RFC 1918, 6598, 3927, 4193, 4291): what lies there is the cluster, its nodes or the neighbourhood. */
 const notPublic = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '169.254.0.0/16'];
