@@ -193,6 +193,8 @@ export function createProgram(setCode: SetCode): Command {
       60_000,
     )
     .option('--dry-run', 'only show what would change')
+    .option('--gitops <folder>', 'write the files of the layout of a run there instead, for a pull request')
+    .option('--format <id>', 'with --gitops: format of the files, as export names them', 'kubernetes')
     .option('--yes', 'do not ask')
     .addOption(
       new Option('--inconclusive <what>', 'when there is too little traffic to tell: pass keeps the new layout, fail goes back')

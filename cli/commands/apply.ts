@@ -10,6 +10,7 @@ import { differenceTo } from '../live/difference.ts';
 import { findLive } from '../live/registry.ts';
 import { toolVersion } from '../package-files.ts';
 import { openProject } from '../project.ts';
+import { exportLayout } from './export.ts';
 
 export interface ApplyOptions {
   readonly deployment?: string;
@@ -19,11 +20,19 @@ export interface ApplyOptions {
   readonly dryRun?: boolean;
   readonly yes?: boolean;
   readonly inconclusive: 'pass' | 'fail';
+  /** Folder of a repository whose files rule what runs. */
+  readonly gitops?: string;
+  readonly format: string;
   readonly runs: string;
 }
 
 /** Moves a running deployment to another layout without dropping a request, or says why the old one serves again. */
 export async function apply(wanted: string, options: ApplyOptions): Promise<number> {
+  if (options.gitops !== undefined) {
+    // Whoever watches that repository brings it about; nothing that runs is touched from here.
+    const { runs, format, trial, gitops } = options;
+    return exportLayout(wanted, { runs, format, out: gitops, force: true, ...(trial === undefined ? {} : { trial }) });
+  }
   const live = findLive(options.deployment);
   const facts = await liveFacts(live.socket);
   const project = await openProject(facts.scenarioFile, { target: facts.target });
@@ -47,7 +56,7 @@ export async function apply(wanted: string, options: ApplyOptions): Promise<numb
     const request = { toolVersion: toolVersion(), configuration, plan: compiled.plan, bundles: compiled.bundles, watch };
     const outcome = await applyLive(live.socket, request, (event) => tell(event, say), interrupt.signal);
     say(sentenceOf(outcome, options));
-    return codeOf(outcome);
+    return codeOf(outcome, options);
   } finally {
     interrupt.dispose();
   }
@@ -73,14 +82,14 @@ function tell(event: LiveEvent, say: (text: string) => void): void {
 
 function sentenceOf({ serves, failure, watch }: LiveOutcome, options: ApplyOptions): string {
   if (serves === 'old') return `not applied: ${failure?.message ?? 'no reason was given'}`;
-  if (watch === null) return 'applied; it was not watched';
+  if (watch === null) return options.watch > 0 ? 'applied, but not proven: this target does not watch' : 'applied; it was not watched';
   if (watch.verdict === 'undecided')
     return `applied, but not proven: ${watch.reason}${options.watch > 0 ? '; a longer --watch sees more' : ''}`;
   return `applied: ${watch.reason}`;
 }
 
-function codeOf({ serves, failure, watch }: LiveOutcome): ExitCode {
-  if (serves === 'new') return watch?.verdict === 'undecided' ? exitCodes.inconclusive : exitCodes.success;
+function codeOf({ serves, failure, watch }: LiveOutcome, options: ApplyOptions): ExitCode {
+  if (serves === 'new') return options.watch > 0 && watch?.verdict !== 'held' ? exitCodes.inconclusive : exitCodes.success;
   if (watch?.verdict === 'undecided') return exitCodes.inconclusive;
   const known = errorCatalogue[failure?.code as ErrorCode] as (typeof errorCatalogue)[ErrorCode] | undefined;
   return known?.exitCode ?? exitCodes.unexpected;

@@ -1,7 +1,7 @@
-import { type Configuration, grantsOf, type Plan, plannedModelsOf } from '../../compiler/contracts/index.ts';
-import { accessOf } from '../../compiler/plan/access.ts';
+import { type Configuration, type Plan, plannedModelsOf } from '../../compiler/contracts/index.ts';
 import { describeChanges } from '../../compiler/plan/describe.ts';
 import { diffPlans } from '../../compiler/plan/print.ts';
+import { changesOfAccess, describeAccessChange } from '../../compiler/plan/print-access.ts';
 import type { Compiled } from '../laboratory.ts';
 import type { Project } from '../project.ts';
 import { stateStores } from '../registry.ts';
@@ -25,7 +25,7 @@ export function differenceTo(facts: LiveFacts, project: Project, configuration: 
     `start: ${list([...fresh, ...recoded].map(({ id }) => id))}`,
     `stay: ${list(kept.map(({ id }) => id))}`,
     `go: ${list([...gone, ...recoded.map(({ id }) => id)])}`,
-    `grants: ${grantsOf(accessOf(facts.plan))} -> ${grantsOf(accessOf(compiled.plan))}`,
+    ...describeAccessChange(changesOfAccess(facts.plan, compiled.plan)),
     ...lostSessions(project, [...gone, ...recoded.map(({ id }) => id)], facts.plan),
     ...doubled(compiled.plan, facts.plan),
   ];

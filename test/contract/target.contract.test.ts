@@ -284,6 +284,43 @@ for (const { descriptor, remains, startsWithinMs } of subjects) {
         expect(await factsOf(url)).toMatchObject({ instanceId, peers });
       });
 
+      it('keeps the old replicas until the watch is over, and goes back to them when it says so', async () => {
+        const { deployment, url, request } = await deploy();
+        const before = await factsOf(url);
+        const next = planOf([{ id: 'a+b', ingress: true }, { id: 'c+d' }]);
+        const phases: string[] = [];
+        const seen: string[] = [];
+        const watch = async () => {
+          const [now = ''] = deployment.ingressUrls;
+          seen.push((await factsOf(now)).id, (await factsOf(url)).id);
+          return 'it was too slow';
+        };
+        const steps = { entered: (phase: string) => void phases.push(phase), watch };
+        await expect(deployment.update({ plan: next, bundles: bundlesOf(next) }, testContext(), steps)).rejects.toMatchObject({
+          code: 'DMAS_UPDATE_ROLLED_BACK',
+          message: 'The old layout serves again: it was too slow.',
+        });
+        expect(seen).toEqual(['a+b', 'a']);
+        expect(phases).toEqual(['prepare', 'shift', 'watch', 'rollback', 'shift']);
+        expect(deployment.ingressUrls).toEqual([url]);
+        expect(await factsOf(url)).toMatchObject({ instanceId: before.instanceId, peers: before.peers });
+        expect((await deployment.usage()).map(({ id }) => id).sort()).toEqual(['a', 'b', 'c+d', 'model-x']);
+        await deployment.stop();
+        expect(await remains(request)).toEqual([]);
+      });
+
+      it.each(['never-ready', 'silent', 'crashes-with-peers'] as const)('is not shifted to a unit that is %s', async (behaviour) => {
+        const { deployment, url } = await deploy(planOf(), { readyTimeoutMs: 5_000 });
+        const next = planOf([{ id: 'a+b', ingress: true }, { id: 'c+d' }]);
+        const phases: string[] = [];
+        const steps = { entered: (phase: string) => void phases.push(phase), watch: async () => null };
+        const update = deployment.update({ plan: next, bundles: bundlesOf(next, { 'a+b': behaviour }) }, testContext(), steps);
+        await expect(update).rejects.toMatchObject({ code: 'DMAS_DEPLOY_FAILED', message: expect.stringContaining('unit a+b replica 0') });
+        expect(phases).toEqual(['prepare']);
+        expect(deployment.ingressUrls).toEqual([url]);
+        expect((await factsOf(url)).id).toBe('a');
+      });
+
       it('hands a fixed ingress port over to the new plan', async () => {
         const ingressPort = await freePort();
         const { deployment, url } = await deploy(planOf(), { ingressPort });
