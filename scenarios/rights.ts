@@ -1,6 +1,6 @@
 import { type OutsideHost, parseOutsideHost, type Workflow } from '../compiler/contracts/index.ts';
-import { type RightsConfig, rightsSchema } from './schema/rights.ts';
 import type { ScenarioConfig } from './schema.ts';
+import { type RightsConfig, rightsSchema } from './schema-rights.ts';
 
 /** What a scenario says of rights; runs of older versions wrote none. */
 export const rightsOf = ({ rights }: Pick<Partial<ScenarioConfig>, 'rights'>): RightsConfig => rights ?? rightsSchema.parse({});

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rightsSchema } from './schema/rights.ts';
+import { rightsSchema } from './schema-rights.ts';
 
 /** `500ms`, `4s`, `2m`, `1h`; a bare number is milliseconds. */
 const duration = z

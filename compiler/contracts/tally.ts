@@ -36,8 +36,6 @@ const noFailures: ReadonlySet<string> = new Set(['inputRequired', 'cancelled']);
 export const failuresOf = ({ outcomes }: ClassTally): number =>
   Object.entries(outcomes).reduce((sum, [code, count]) => (noFailures.has(code) ? sum : sum + count), 0);
 
-export const noTally: Tally = { classes: {} };
-
 /** What came in between; `before` is of the same process. */
 export function tallySince(before: Tally, after: Tally): Tally {
   const classes = Object.entries(after.classes).map(([name, now]) => {

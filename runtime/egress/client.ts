@@ -4,8 +4,8 @@ import type { Duplex } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import { Agent, getGlobalDispatcher, setGlobalDispatcher } from 'undici';
 import type { LogicalAddress, Peers, ProcessBinding } from '../../compiler/contracts/index.ts';
-import { openOutside, outsideConnector, setRoute } from './route.ts';
 import { proxyVariables } from '../../compiler/plan/proxy-variables.ts';
+import { openOutside, outsideConnector, setRoute } from './route.ts';
 
 /** The way out of a unit whose calls leave through the egress service. */
 export interface Egress {

@@ -37,9 +37,6 @@ export function objectsIn(context: Context): readonly KubernetesObject[] {
 /** One Secret with empty values for each member that holds secrets, for people to fill in. */
 export const secretTemplates = (input: KubernetesInput): readonly KubernetesObject[] => secretTemplatesOf(contextOf(input));
 
-/** Name of everything that belongs to one unit or service, and of its pods' group. */
-export const kubernetesNameOf = (input: KubernetesInput, id: string): string => contextOf(input).nameOf(id);
-
 /** An account of its own for each pod, which may do nothing: what it is allowed later, nobody else is. */
 function accounts(context: Context): readonly KubernetesObject[] {
   if (context.input.serviceAccount !== undefined) return [];

@@ -36,12 +36,6 @@ export const ownKinds = [
 
 export const kindOf = ({ apiVersion, kind }: Pick<KubernetesObject, 'apiVersion' | 'kind'>): string => `${apiVersion}/${kind}`;
 
-/** `deployments` and `apps` of a kind, as access reviews and error messages name it. */
-export function resourceOf(kind: string): { readonly group: string; readonly resource: string } {
-  const parts = kind.split('/');
-  return { group: parts.length === 3 ? (parts[0] ?? '') : '', resource: plurals[kind] ?? `${parts.at(-1)?.toLowerCase()}s` };
-}
-
 /** Path of all objects of a kind in the cluster's namespace. */
 export function collectionPath(cluster: Cluster, kind: string, plural = plurals[kind]): string {
   if (plural === undefined) throw new RangeError(`the plural of ${kind} is not known`);

@@ -1,6 +1,5 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
-import { hostWord, parseOutsideHost } from '../../compiler/contracts/outside-host.ts';
+import { hostWord, parseOutsideHost } from '../compiler/contracts/outside-host.ts';
 
 const label = z.string().regex(/^[a-z][a-z0-9-]*$/, 'a label of lower-case letters, digits and dashes');
 const region = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'the name of a region, such as eu-central-1');
@@ -14,7 +13,7 @@ const outsideHost = z
 /** `10.20.0.0/16`, or one address. */
 const network = z.string().refine((text) => {
   const [address = '', bits, ...rest] = text.split('/');
-  const longest = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1;
+  const longest = z.ipv4().safeParse(address).success ? 32 : z.ipv6().safeParse(address).success ? 128 : -1;
   return rest.length === 0 && longest > 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= longest));
 }, 'a network such as 10.20.0.0/16');
 
