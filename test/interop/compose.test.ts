@@ -64,8 +64,8 @@ async function answersOf(project: Project, ask: (question: Question) => Promise<
   return answers;
 }
 
-/** Messages of LangGraph have random ids, which say nothing. */
-const withoutIds = (answer: string) => answer.replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/g, '<id>');
+/** Messages of LangGraph and its pauses have random ids, which say nothing. */
+const withoutIds = (answer: string) => answer.replace(/[\da-f]{8}(-?[\da-f]{4}){3}-?[\da-f]{12}/g, '<id>');
 
 const ofProcesses =
   ({ ask }: Application) =>
