@@ -64,8 +64,12 @@ async function answersOf(project: Project, ask: (question: Question) => Promise<
   return answers;
 }
 
-/** Messages of LangGraph have random ids, which say nothing. */
-const withoutIds = (answer: string) => answer.replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/g, '<id>');
+/** Messages of LangGraph and its pauses have random ids; a pause says when it began and, where it is traced, in which trace. */
+const withoutIds = (answer: string) =>
+  answer
+    .replace(/,"traceparent":"[^"]*"/, '')
+    .replace(/"pausedAtMs":[\d.]+/, '"pausedAtMs":0')
+    .replace(/[\da-f]{8}(-?[\da-f]{4}){3}-?[\da-f]{12}/g, '<id>');
 
 const ofProcesses =
   ({ ask }: Application) =>
