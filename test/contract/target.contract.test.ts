@@ -304,7 +304,7 @@ for (const { descriptor, remains, startsWithinMs } of subjects) {
         expect(phases).toEqual(['prepare', 'shift', 'watch', 'rollback', 'shift']);
         expect(deployment.ingressUrls).toEqual([url]);
         expect(await factsOf(url)).toMatchObject({ instanceId: before.instanceId, peers: before.peers });
-        expect((await deployment.usage()).map(({ id }) => id).sort()).toEqual(['a', 'b', 'c+d', 'model-x']);
+        expect((await deployment.usage()).map(({ id }) => id).sort()).toEqual(['a', 'b', 'b', 'c+d', 'model-x']);
         await deployment.stop();
         expect(await remains(request)).toEqual([]);
       });
