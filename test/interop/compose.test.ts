@@ -14,23 +14,19 @@ import { ensureNodeImage } from '../../runtime/targets/docker/image.ts';
 import { type Application, type Bench, openBench, scenarioFolder } from '../placements/deploy.ts';
 import { composeProject, noCompose, writeFiles } from './compose-project.ts';
 
-/** Every example takes minutes; without DMAS_OPT_FULL only the smallest with a model is started. */
-const examples =
-  process.env.DMAS_OPT_FULL === '1'
-    ? [
-        'weather-news',
-        'travel-planner',
-        'support-desk',
-        'group-chat',
-        'document-pipeline',
-        'mixed-load',
-        'coding-agent',
-        'langgraph-tools',
-        'langgraph-supervisor',
-        'langgraph-approval',
-        'openai-agents-triage',
-      ]
-    : ['weather-news'];
+/** The smallest with a model; one with sessions, one with large messages, one of a framework; the others. All of them take minutes. */
+const smallest = ['weather-news'];
+const kinds = [...smallest, 'support-desk', 'document-pipeline', 'langgraph-supervisor'];
+const others = [
+  'travel-planner',
+  'group-chat',
+  'mixed-load',
+  'coding-agent',
+  'langgraph-tools',
+  'langgraph-approval',
+  'openai-agents-triage',
+];
+const examples = process.env.DMAS_OPT_EVERY_EXAMPLE === '1' ? [...kinds, ...others] : process.env.DMAS_OPT_FULL === '1' ? kinds : smallest;
 
 /** Inputs asked of each class, and of each conversation. */
 const asked = 4;

@@ -1,8 +1,8 @@
 import type Docker from 'dockerode';
 import type { Plan } from '../../../compiler/contracts/index.ts';
 import { accessOf } from '../../../compiler/plan/access.ts';
+import { cliqueCover, type Pair, pairsOf } from '../../../compiler/plan/cliques.ts';
 import { type Bridge, type BridgeKind, createBridge } from './bridge.ts';
-import { cliqueCover, type Pair, pairsOf } from './cliques.ts';
 import { forwardTo, receiverPath } from './forward.ts';
 import { dockerName } from './labels.ts';
 import { openRelay, type Relay } from './relay.ts';
