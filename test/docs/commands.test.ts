@@ -26,11 +26,15 @@ const long = [
   'dmas-opt list',
   'dmas-opt show',
   'dmas-opt report',
+  'dmas-opt export --format compose',
+  'dmas-opt export --format systemd --layout one-per-agent --out ops',
   'dmas-opt resume',
   'dmas-opt trial my-app/scenario.yaml all-in-one',
   'dmas-opt doctor --clean',
 ];
 const deploy = 'dmas-opt deploy my-app/scenario.yaml --port 8080';
+/** Of what serves. */
+const live = ['dmas-opt apply all-in-one --dry-run'];
 
 const pages = await Promise.all(
   files.map(async (file) => {
@@ -41,7 +45,7 @@ const pages = await Promise.all(
   }),
 );
 const isShort = (command: string) =>
-  /^dmas-opt (init|validate|plan|compile|schema|explain|analyze traces\.json|load (arrivals|sessions) |import (compose|langgraph)\.)/.test(
+  /^dmas-opt (init|validate|plan|compile|schema|explain|export --list|analyze traces\.json|load (arrivals|sessions) |import (compose|langgraph)\.)/.test(
     command,
   );
 
@@ -66,7 +70,7 @@ describe('commands in the documentation', () => {
   const fresh = () => mkdtemp(join(folder, 'page-'));
 
   it('are commands that a test runs', () => {
-    const known = pages.flatMap(({ commands }) => commands.filter((line) => isShort(line) || long.includes(line) || line === deploy));
+    const known = pages.flatMap(({ commands }) => commands.filter((line) => isShort(line) || [...long, ...live, deploy].includes(line)));
     expect(pages.flatMap(({ commands }) => commands)).toEqual(known);
     expect(known.length).toBeGreaterThan(10);
   });
@@ -132,7 +136,10 @@ describe('commands in the documentation', () => {
       const cwd = await fresh();
       await run(cwd, ['init', 'my-app']);
       const port = await freePort();
-      const child = spawn(process.execPath, [...cli, ...wordsOf(deploy).map((word) => (word === '8080' ? String(port) : word))], { cwd });
+      const child = spawn(process.execPath, [...cli, ...wordsOf(deploy).map((word) => (word === '8080' ? String(port) : word))], {
+        cwd,
+        env: { ...process.env, DMAS_OPT_STATE_DIR: cwd },
+      });
       try {
         await saying(child, String(port));
         const response = await fetch(`http://127.0.0.1:${port}/`, {
@@ -142,6 +149,7 @@ describe('commands in the documentation', () => {
         });
         expect(response.status).toBe(200);
         expect(await response.json()).toHaveProperty('text');
+        for (const command of live) expect((await run(cwd, wordsOf(command))).stdout, command).not.toBe('');
       } finally {
         child.kill('SIGINT');
         if (child.exitCode === null) await once(child, 'exit');
