@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundleEntries } from '../../../../compiler/bundle/bundle-entries.ts';
-import type { Plan, PlannedService } from '../../../../compiler/contracts/index.ts';
+import type { Plan, PlannedService, ProcessBinding } from '../../../../compiler/contracts/index.ts';
 import { serviceTemplate } from '../../../../compiler/emit/service-entry.ts';
 import { createDockerTarget } from '../../../../runtime/targets/docker/create.ts';
 import type { DeployRequest } from '../../../../runtime/targets/target.ts';
@@ -31,8 +31,15 @@ describe('a llama.cpp service', () => {
     const [bundle] = await bundleEntries([{ id: service.id, template: serviceTemplate(service, plan, undefined) }], folder);
     const file = join(folder, 'model.mjs');
     await writeFile(file, bundle?.code ?? '');
-    const binding = {
-      schemaVersion: 1,
+    const binding: ProcessBinding = {
+      deploymentId: 'test',
+      id: service.id,
+      replica: 0,
+      instanceId: 'model-main.0.1',
+      otlpEndpoints: [],
+      samplingRatio: 0,
+      stateDir: folder,
+      queueLimit: 8,
       listen: { 'service://model-main': { host: '127.0.0.1', port: 0 } },
       control: { host: '127.0.0.1', port: 0 },
       peers: {},
