@@ -3,10 +3,10 @@ import { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import type { Bundle } from '../../../compiler/contracts/index.ts';
 import { followed, present } from './image.ts';
-import { labels } from './labels.ts';
+import { labels, repositories } from './labels.ts';
 import { tar } from './tar.ts';
 
-const repository = 'dmas-opt-app';
+const repository = repositories.application;
 const folder = '/app';
 /** Units keep what outlives a replica here. */
 export const stateInContainer = '/state';

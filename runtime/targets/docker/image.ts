@@ -4,10 +4,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import type Docker from 'dockerode';
-import { labels } from './labels.ts';
+import { labels, repositories } from './labels.ts';
 import { type TarEntry, tar } from './tar.ts';
 
-const repository = 'dmas-opt-node';
+const repository = repositories.node;
 const nodeInImage = '/usr/bin/node';
 /** Loaded by the C library when a host name is looked up, so that ldd does not name them. */
 const nameServiceLibraries = ['libnss_dns.so.2', 'libnss_files.so.2', 'libresolv.so.2'];

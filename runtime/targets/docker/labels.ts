@@ -12,6 +12,9 @@ export const labels = {
   application: 'dmas-opt.application',
 } as const;
 
+/** Names of the images we make. Whoever builds on one inherits its labels, so labels alone do not say whose an image is. */
+export const repositories = { node: 'dmas-opt-node', application: 'dmas-opt-app' } as const;
+
 export const ownerLabels = (deploymentId: string): { readonly [label: string]: string } => ({
   [labels.deployment]: deploymentId,
   [labels.owner]: JSON.stringify(thisOwner()),

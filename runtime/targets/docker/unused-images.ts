@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import { labels } from './labels.ts';
+import { labels, repositories } from './labels.ts';
 
 /** An image of ours that no container is made of. */
 export interface UnusedImage {
@@ -24,10 +24,10 @@ export async function unusedImages(docker: Docker): Promise<UnusedImage[]> {
   const images = new Map(listed.flat().map((image) => [image.Id, image]));
   const ofApplication = (image: Docker.ImageInfo) => (image.Labels?.[labels.application] === undefined ? 0 : 1);
   return [...images.values()]
-    .filter(({ Id }) => !used.has(Id))
+    .filter((image) => !used.has(image.Id) && isOurs(image))
     .sort((a, b) => ofApplication(b) - ofApplication(a) || b.Created - a.Created)
     .map((image) => {
-      const tag = image.RepoTags?.find((name) => !name.includes('<none>'));
+      const tag = tagsOf(image).find(hasOurName);
       const what = image.Labels?.[labels.application] ?? `Node.js ${image.Labels?.[labels.image] ?? ''}`;
       return {
         line: `image ${tag ?? image.Id} of ${what}`,
@@ -40,6 +40,15 @@ export async function unusedImages(docker: Docker): Promise<UnusedImage[]> {
             .then(() => {}, ignoreUse),
       };
     });
+}
+
+const tagsOf = ({ RepoTags }: Docker.ImageInfo): readonly string[] => (RepoTags ?? []).filter((name) => !name.includes('<none>'));
+const hasOurName = (tag: string): boolean => Object.values(repositories).some((name) => tag.startsWith(`${name}:`));
+
+/** By its name; an untagged one by the label of an application, since that of Node.js is on everything built on our base. */
+function isOurs(image: Docker.ImageInfo): boolean {
+  const tags = tagsOf(image);
+  return tags.length > 0 ? tags.some(hasOurName) : image.Labels?.[labels.application] !== undefined;
 }
 
 /** Removes untagged images of ours, and the oldest of applications beyond `keep` that no container is made of. */

@@ -60,13 +60,13 @@ describe.skipIf(missing)(`images of applications${missing ? `: skipped, ${missin
 });
 
 describe('which images go', () => {
-  const image = (id: string, created: number, label: string, tag = `${id}:1`) => ({
+  const image = (id: string, created: number, label: string, tag = `${label === '' ? 'dmas-opt-node' : 'dmas-opt-app'}:${id}`) => ({
     Id: id,
     Created: created,
     RepoTags: [tag],
     Labels: { [labels.image]: 'v20', ...(label === '' ? {} : { [labels.application]: label }) },
   });
-  /** An engine with five images of applications, of which one is in use and one untagged, and one of Node.js. */
+  /** An engine with five images of applications, of which one is in use and one untagged, one of Node.js, and two of others on it. */
   const fake = () => {
     const removed: string[] = [];
     const images = [
@@ -76,6 +76,9 @@ describe('which images go', () => {
       image('used', 0, 'app'),
       image('cut-off', 9, 'app', '<none>:<none>'),
       image('node', 5, ''),
+      // Built by somebody on our base, whose labels they inherit.
+      image('theirs', 6, '', 'shop:1'),
+      image('their-leftover', 7, '', '<none>:<none>'),
     ];
     const docker = {
       listContainers: async () => [{ ImageID: 'used' }],
@@ -89,16 +92,16 @@ describe('which images go', () => {
   it('are those that no container is made of, applications before what they stand on', async () => {
     expect((await unusedImages(fake().docker)).map(({ line }) => line.split(' ')[1])).toEqual([
       'cut-off',
-      'new:1',
-      'middle:1',
-      'old:1',
-      'node:1',
+      'dmas-opt-app:new',
+      'dmas-opt-app:middle',
+      'dmas-opt-app:old',
+      'dmas-opt-node:node',
     ]);
   });
 
   it('are the untagged and the oldest beyond the bound', async () => {
     const { docker, removed } = fake();
     await pruneImages(docker, 2);
-    expect(removed).toEqual(['cut-off', 'old:1']);
+    expect(removed).toEqual(['cut-off', 'dmas-opt-app:old']);
   });
 });
