@@ -43,12 +43,6 @@ export const neededRights: readonly Right[] = [
     verbs: apply,
     without: 'nothing is scaled by itself, and none that a killed run left is found',
   },
-  {
-    group: 'metrics.k8s.io',
-    resource: 'pods',
-    verbs: ['list'],
-    without: 'what programs built by others use of CPU and memory is not counted',
-  },
 ];
 
 /** A cluster that has not answered by then is taken for absent. */
