@@ -203,6 +203,18 @@ describe('a deployment on a cluster', () => {
     expect((await listObjects(cluster, 'apps/v1/Deployment', '')).length).toBe(0);
   });
 
+  it('says at once that a quota has room for some replicas only', async () => {
+    await cluster.ask('POST', '/api/v1/namespaces/default/resourcequotas', {
+      body: { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'small' }, spec: { hard: { pods: '1' } } },
+    });
+    server.fault({ kind: 'never-ready' });
+    const request = requestOf({ plan: fixturePlan('kubernetes', [{ id: 'b', ingress: true, replicas: 2 }]) });
+    expect(await failureOf((await targetOf()).deploy(request, testContext()))).toMatchObject({
+      code: 'DMAS_DEPLOY_FAILED',
+      message: expect.stringMatching(/^unit b replica \d did not start: the quota of the namespace has no room: .*exceeded quota: small/),
+    });
+  });
+
   it('never touches what somebody else manages, not even with our label', async () => {
     const request = requestOf();
     const name = `dmas-${request.deploymentId}-b-peers`;
