@@ -55,8 +55,7 @@ export async function untilReady(
     else ranAt ??= Date.now();
     const late = ranAt === undefined ? Date.now() - startedAt > patience.startMs : Date.now() - ranAt > patience.readyMs;
     if (late) {
-      const [one] = waiting;
-      if (one !== undefined) await giveUp(cluster, pods, makers, one, ranAt === undefined ? patience.startMs : patience.readyMs);
+      await giveUp(cluster, pods, makers, waiting, ranAt === undefined ? patience.startMs : patience.readyMs);
     }
     await changeOrPause(pods, makers, context.signal);
   }
@@ -92,16 +91,26 @@ function whyNone(makers: ObjectView, { maker }: Expected, events: readonly Kuber
 
 const involved = (event: KubernetesEvent): string => (event.involvedObject as { readonly name?: string } | undefined)?.name ?? '';
 
-async function giveUp(cluster: Cluster, pods: ObjectView, makers: ObjectView, one: Expected, waitedMs: number): Promise<never> {
+async function giveUp(
+  cluster: Cluster,
+  pods: ObjectView,
+  makers: ObjectView,
+  waiting: readonly Expected[],
+  waitedMs: number,
+): Promise<void> {
   const events = await cluster
     .ask<{ readonly items: readonly KubernetesEvent[] }>('GET', collectionPath(cluster, 'v1/Event'), { query: { limit: 500 } })
     .then(({ items }) => items)
     // Who may not read events is told what the pod itself says.
     .catch(() => []);
-  const late = `was not ready within ${waitedMs} ms`;
+  // Most of those that wait do so for a neighbour: the one to name is the one of which more than that is known.
+  const known = waiting.find((each) => whyNot(pods, makers, each, []).explanation !== null);
+  const one = known ?? waiting[0];
+  if (one === undefined) return;
   const { explanation, pod } = whyNot(pods, makers, one, events);
+  const late = `was not ready within ${waitedMs} ms`;
   const why = explanation ? `${late}: ${explanation.why}` : pod ? late : `${late}: no pod was made`;
-  return refuse(cluster, one, pod, { why, fix: explanation?.fix ?? 'See the log of the unit.', final: true });
+  await refuse(cluster, one, pod, { why, fix: explanation?.fix ?? 'See the log of the unit.', final: true });
 }
 
 const tailLines = 20;
