@@ -94,11 +94,11 @@ describe('a deployment on a cluster', () => {
     const deployment = await target.deploy(requestOf(), testContext());
     const podsOf = async (member: string) =>
       (await listObjects(cluster, 'v1/Pod', `dmas-opt/member=${member}`)).map(({ metadata }) => metadata.name);
-    const [b, model] = [await podsOf('b'), await podsOf('model-x')];
-    const more = planOf(sketches.map((sketch) => (sketch.id === 'b' ? { ...sketch, replicas: 3 } : sketch)));
+    const [a, b, model] = [await podsOf('a'), await podsOf('b'), await podsOf('model-x')];
+    const more = planOf(sketches.map((sketch) => (sketch.id === 'a' ? { ...sketch, secrets: [] } : sketch)));
     await deployment.update({ plan: more, bundles: bundlesOf(more) }, testContext());
-    expect(await podsOf('b')).toEqual(expect.arrayContaining(b));
-    expect(await podsOf('b')).toHaveLength(3);
+    expect(await podsOf('b')).toEqual(b);
+    expect(await podsOf('a')).not.toEqual(a);
     const merged = planOf([{ id: 'a+b', ingress: true }]);
     const present = await names();
     const bundles = bundlesOf(merged);
@@ -205,21 +205,20 @@ describe('a deployment on a cluster', () => {
 
   it('never touches what somebody else manages, not even with our label', async () => {
     const request = requestOf();
-    const name = `dmas-${request.deploymentId}-b-peers`;
+    const name = `dmas-${request.deploymentId}-b`;
     const theirs = {
       apiVersion: 'v1',
-      kind: 'Service',
+      kind: 'ServiceAccount',
       metadata: {
         name,
         labels: { 'app.kubernetes.io/managed-by': 'dmas-opt', 'dmas-opt/deployment': request.deploymentId },
         annotations: { 'argocd.argoproj.io/tracking-id': 'shop:/Service:default/x' },
       },
-      spec: { ports: [{ name: 'http', port: 80 }] },
     };
-    await cluster.ask('POST', '/api/v1/namespaces/default/services', { body: theirs });
+    await cluster.ask('POST', '/api/v1/namespaces/default/serviceaccounts', { body: theirs });
     const before = await names();
     const versionOf = async () =>
-      (await listObjects(cluster, 'v1/Service', '')).find(({ metadata }) => metadata.name === name)?.metadata.resourceVersion;
+      (await listObjects(cluster, 'v1/ServiceAccount', '')).find(({ metadata }) => metadata.name === name)?.metadata.resourceVersion;
     const version = await versionOf();
     expect(await failureOf((await targetOf()).deploy(request, testContext()))).toMatchObject({
       code: 'DMAS_DEPLOY_FAILED',
