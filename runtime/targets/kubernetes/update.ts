@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fail, type Plan, type StageContext } from '../../../compiler/contracts/index.ts';
 import { drainWaves } from '../supervise/members.ts';
@@ -85,6 +86,8 @@ export class KubernetesUpdate {
    */
   async run(): Promise<void> {
     const signal = AbortSignal.any([this.#context.signal, this.#parts.stopping]);
+    // Every request under way listens to it.
+    setMaxListeners(0, signal, this.#parts.stopping);
     let shifted = false;
     try {
       await this.#prepare(signal);

@@ -113,14 +113,18 @@ export async function redeployUnderLoad(options: RedeployOptions): Promise<Redep
           ...{ id: 'load', configurationId: 'any', purpose: 'race', round: 0, seed: options.seed },
           ...{ warmupMs: 0, durationMs: 24 * 3_600_000, samplingRatio: 0 },
         },
-        urls: deployment.ingressUrls,
+        urls: deployment.jobUrls ?? deployment.ingressUrls,
         samplesFile,
         stopFile,
         graceMs: 5_000,
         expected: undefined,
       });
       const code = await bundleJob('profiler/load/driver-main');
-      const loading = target.runJob({ id: 'load', code, input: job, folder: runs, timeoutMs: 2 ** 31 - 1 }, context) as Promise<LoadResult>;
+      const files = { writes: [samplesFile], watches: [stopFile] };
+      const loading = target.runJob(
+        { id: 'load', code, input: job, folder: runs, timeoutMs: 24 * 3_600_000, ...files },
+        context,
+      ) as Promise<LoadResult>;
       const lost = loading.then(() => {
         if (!existsSync(stopFile)) throw new Error('the load ended too early');
       });

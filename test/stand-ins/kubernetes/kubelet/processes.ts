@@ -33,7 +33,7 @@ export function processEngine(world: World, dnsServer: string): Engine {
 
 function startProcess(world: World, { pod, container, podIp, log }: Start, folder: string, root: string, dnsServer: string): Running {
   mkdirSync(folder, { recursive: true });
-  const image = world.images.get(String(container.image)) ?? world.images.get('*') ?? folder;
+  const image = world.images.get(String(container.image)) || world.images.get('*') || folder;
   const mounts = [...mountVolumes(world, pod, container, folder), ...imageMounts(image)];
   const environment = environmentOf(world, pod, container, podIp);
   const inside = JSON.stringify({
