@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DmasError, type Incident, type Plan, type ProcessUsage, type StageContext } from '../../../compiler/contracts/index.ts';
 import { redactor } from '../supervise/log.ts';
-import { fileName } from '../supervise/members.ts';
+import { drainWaves, fileName } from '../supervise/members.ts';
 import type { Deployment, DeployRequest, ModelServerAddress, UpdateRequest, UpdateSteps } from '../target.ts';
 import { applyObject } from './apply.ts';
 import { interrupted, untilReady } from './bring-up.ts';
@@ -122,7 +122,7 @@ class KubernetesDeployment implements Deployment {
     const first = [...collector, ...common, ...members.flatMap(({ doors }) => doors)];
     await Promise.all(first.map((object) => applyObject(this.#cluster, object, signal)));
     await Promise.all(members.map((member) => applyOwn(this.#cluster, member, signal)));
-    await this.#untilReady(this.#fleet.present, this.#collector.needed, signal);
+    await this.#untilReady(plan, this.#fleet.present, this.#collector.needed, signal);
     await this.#doors.open();
     await this.#collector.open(this.#cluster, this.#pods);
     this.#usageTimer = setInterval(() => void this.usage().catch(() => {}), usageEveryMs).unref();
@@ -192,7 +192,7 @@ class KubernetesDeployment implements Deployment {
     const parts = {
       ...{ cluster: this.#cluster, options: this.#options, pods: this.#pods, fleet: this.#fleet, doors: this.#doors },
       stopping: this.#stopping.signal,
-      untilReady: (crews: readonly Crew[], signal: AbortSignal) => this.#untilReady(crews, false, signal),
+      untilReady: (crews: readonly Crew[], signal: AbortSignal) => this.#untilReady(plan, crews, false, signal),
       adopt: (standing: Standing) => {
         this.#standing = standing;
       },
@@ -212,12 +212,15 @@ class KubernetesDeployment implements Deployment {
     });
   }
 
-  async #untilReady(crews: readonly Crew[], collector: boolean, signal: AbortSignal): Promise<void> {
+  async #untilReady(plan: Plan, crews: readonly Crew[], collector: boolean, signal: AbortSignal): Promise<void> {
     const patience = {
       readyMs: this.#request.readyTimeoutMs,
       startMs: Math.max(this.#options.startTimeoutMs, this.#request.readyTimeoutMs),
     };
-    const expected = crews.map(({ member }) => ({
+    // Who waits for a callee is not at fault: callees first.
+    const order = drainWaves(plan).flat();
+    const calleesFirst = [...crews].sort((a, b) => order.indexOf(b.member.id) - order.indexOf(a.member.id));
+    const expected = calleesFirst.map(({ member }) => ({
       ...{ name: memberName(member), replicas: member.replicas, maker: member.maker, foreign: member.foreign },
       owns: (pod: KubernetesObject) => belongs(pod, member),
     }));

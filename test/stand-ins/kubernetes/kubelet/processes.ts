@@ -43,6 +43,7 @@ function startProcess(world: World, { pod, container, podIp, log }: Start, folde
     namespace: pod.metadata.namespace,
     name: textAt(pod, 'spec', 'hostname') ?? pod.metadata.name,
     ip: podIp,
+    nodeOptions: environment.NODE_OPTIONS ?? null,
   });
   const words = [...listAt(container, 'command'), ...listAt(container, 'args')].map((word) => expand(String(word), environment));
   const [program, ...rest] = words.map((word) => locate(word, mounts));
