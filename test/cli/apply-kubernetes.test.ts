@@ -3,14 +3,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cli, start } from '../faults/lib/command.ts';
 import { createSandbox, processesOf, type Sandbox, until } from '../faults/lib/sandbox.ts';
+import { ours } from '../stand-ins/kubernetes/around.ts';
 import { type KubernetesStandIn, startKubernetesStandIn } from '../stand-ins/kubernetes/server.ts';
 import { type Behaviour, startLoad, writeApplication } from './live-scenario.ts';
 
 const full = process.env.DMAS_OPT_FULL === '1';
-
-/** What a cluster holds of ours, pods that are still ending included. */
-const ours = ({ store }: KubernetesStandIn): string[] =>
-  store.all().flatMap(({ kind, metadata }) => (metadata.labels?.['dmas-opt/deployment'] === undefined ? [] : [`${kind} ${metadata.name}`]));
 
 describe.runIf(full)('apply on a cluster', () => {
   let server: KubernetesStandIn;

@@ -50,6 +50,7 @@ export function contextOf(input: KubernetesInput): Context {
     deploymentId: input.name ?? plan.application,
     hostOf: peersOf,
     controlPortOf: (id) => controlPort + portsPerMember * Math.max(0, shared.find((group) => group.includes(id))?.indexOf(id) ?? 0),
+    ...(input.ingressPort === undefined ? {} : { ingressPort: input.ingressPort }),
     otlpEndpoints: input.otlpEndpoints,
     samplingRatio: input.samplingRatio ?? defaults.samplingRatio,
     queueLimit: input.queueLimit ?? defaults.queueLimit,

@@ -59,6 +59,8 @@ export interface KubernetesInput {
    * was told a name goes on calling that version. Absent: names outlast versions. At most seven characters.
    */
   readonly serviceVersions?: { readonly [member: string]: string };
+  /** Where the ingress listens, whatever else its unit listens on; absent: behind the unit's other ports. */
+  readonly ingressPort?: number;
   /** What a study measured: autoscaling and start-up times come from it. */
   readonly facts?: Pick<ExportFacts, 'capacityPerReplica' | 'startMs'>;
   /** Default: `cpu` where facts say how much CPU a replica needs at its capacity. */

@@ -95,6 +95,9 @@ export function stagePlan(input: StageInput): Staged {
   };
 }
 
+/** A gateway is told once where the ingress listens, so that is the same in every layout; below the ports of the next member of a pod. */
+const entryPort = controlPort + 99;
+
 const objectsInput = ({ plan, bundles, name, options, otlpEndpoints, request }: StageInput) => ({
   plan,
   bundles,
@@ -107,6 +110,7 @@ const objectsInput = ({ plan, bundles, name, options, otlpEndpoints, request }: 
   annotations: options.annotations,
   podAnnotations: options.podAnnotations,
   ...(options.serviceAccount === '' ? {} : { serviceAccount: options.serviceAccount }),
+  ingressPort: entryPort,
   otlpEndpoints,
   samplingRatio: request.samplingRatio,
   queueLimit: options.queueLimit,
@@ -188,7 +192,7 @@ function stageMember(
     [labels.deployment]: labelValue(input.request.deploymentId),
   };
   const code = bundle === undefined ? undefined : codeOf(name, bundle, input);
-  const ports = portsOf(member);
+  const ports = portsOf(member, controlPort, entryPort);
   const portAt = (address: string | null) => ports.find((port) => port.address === address)?.port ?? null;
   const secrets = secretOf(member, name, input);
   return {

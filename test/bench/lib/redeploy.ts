@@ -136,9 +136,12 @@ export async function redeployUnderLoad(options: RedeployOptions): Promise<Redep
         layouts.add(configurationId(next));
         const update = await compileLive(project, next);
         const fromMs = performance.now();
-        await Promise.race([deployment.update(update, context), lost]);
+        const since = () => ((performance.now() - fromMs) / 1000).toFixed(1);
+        const phases: string[] = [];
+        const entered = (phase: string) => void phases.push(`${phase} at ${since()}`);
+        await Promise.race([deployment.update(update, context, { entered }), lost]);
         const units = update.plan.units.map(({ id, replicas }) => `${id} x${replicas}`).join(', ');
-        options.told?.(`${n}/${options.updates} in ${((performance.now() - fromMs) / 1000).toFixed(1)} s: ${units}`);
+        options.told?.(`${n}/${options.updates} in ${since()} s (${phases.join(', ')}): ${units}`);
       }
       const secondsPerUpdate = (performance.now() - startedMs) / 1000 / Math.max(1, options.updates);
       await sleep(1_000);

@@ -1,7 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startKubernetesStandIn } from './server.ts';
+import { type KubernetesStandIn, startKubernetesStandIn } from './server.ts';
+
+/** What a stand-in holds that dmas-opt made, pods that are still ending included. */
+export const ours = ({ store }: KubernetesStandIn): string[] =>
+  store.all().flatMap(({ kind, metadata }) => (metadata.labels?.['dmas-opt/deployment'] === undefined ? [] : [`${kind} ${metadata.name}`]));
 
 /**
  * Does something with a cluster that `KUBECONFIG` names: the user's where there is one, else a stand-in whose pods are processes of this

@@ -79,7 +79,7 @@ describe('a deployment on a cluster', () => {
       'model-x',
       'traces',
     ]);
-    expect(deployment.jobUrls).toEqual([expect.stringMatching(/^http:\/\/\S+-peers:700\d$/)]);
+    expect(deployment.jobUrls).toEqual([expect.stringMatching(/^http:\/\/\S+-peers:7099$/)]);
     expect(deployment.ingressUrls).toEqual([expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/)]);
     expect(await target.leftovers()).toEqual([]);
     for (const { metadata } of (await all()).filter(({ metadata: { labels = {} } }) => labels['dmas-opt/deployment'] !== undefined))
