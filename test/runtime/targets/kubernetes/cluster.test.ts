@@ -110,7 +110,16 @@ describe('a deployment on a cluster', () => {
     await vi.waitFor(async () => expect(await names()).toEqual(present));
     expect(deployment.plan).toBe(more);
     undo();
-    await deployment.update({ plan: merged, bundles }, testContext());
+    const phases: string[] = [];
+    const seen: string[][] = [];
+    // Both plans stand while the new one is watched.
+    const watch = async () => {
+      seen.push(await podsOf('a+b'), await podsOf('b'));
+      return null;
+    };
+    await deployment.update({ plan: merged, bundles }, testContext(), { entered: (phase) => void phases.push(phase), watch });
+    expect(phases).toEqual(['prepare', 'shift', 'watch', 'commit']);
+    expect(seen.map(({ length }) => length)).toEqual([1, 2]);
     expect(await podsOf('b')).toEqual([]);
     expect(await podsOf('model-x')).toEqual(model);
     expect(deployment.incidents()).toEqual([]);
