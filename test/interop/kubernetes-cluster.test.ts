@@ -7,12 +7,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Exec } from '@kubernetes/client-node';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { planOf } from '../../cli/laboratory.ts';
 import { layoutOf } from '../../cli/layouts.ts';
+import { bundlePlan } from '../../compiler/bundle.ts';
 import type { Bundle } from '../../compiler/contracts/index.ts';
 import { kubernetes } from '../../compiler/emit/kubernetes.ts';
 import type { Report } from '../../reports/report.ts';
 import { ApiError, type KubernetesObject } from '../../runtime/targets/kubernetes/cluster.ts';
-import { fieldManager, labels, ownSelector } from '../../runtime/targets/kubernetes/labels.ts';
+import { fieldManager, labels, labelValue, ownSelector } from '../../runtime/targets/kubernetes/labels.ts';
 import type { Pod } from '../../runtime/targets/kubernetes/pods.ts';
 import { objectPath, pathOf } from '../../runtime/targets/kubernetes/resources.ts';
 import { listObjects } from '../../runtime/targets/kubernetes/watch.ts';
@@ -117,14 +119,39 @@ describe.skipIf(noCluster !== undefined)(`a real cluster${noCluster === undefine
     }
   }
 
+  it('replaces a killed replica, and one layout by another', async () => {
+    const bench = await openBench(scenarioOn(setting, 'weather-news', folder), undefined, true);
+    const { project } = bench;
+    try {
+      await bench.with(await layoutOf(project, 'one-per-agent'), async ({ ask, deployment }) => {
+        const answered = (id: string) =>
+          vi.waitFor(async () => expect((await ask({ id, input: { city: 'Oslo' } })).status).toBe(200), { timeout: 30_000, interval: 500 });
+        const callee = deployment.plan.units.find(({ ingress }) => !ingress)?.id ?? '';
+        await deployment.kill(callee, 0);
+        await vi.waitFor(() => expect(deployment.incidents().map(({ what }) => what)).toEqual(['killed', 'restarted']), {
+          timeout: 60_000,
+        });
+        await answered('after the kill');
+        const plan = planOf(project, await layoutOf(project, 'all-in-one'));
+        await deployment.update(
+          { plan, bundles: await bundlePlan({ plan, workflow: project.workflow, cassette: undefined }) },
+          testContext(),
+        );
+        await answered('after the update');
+        const members = [...plan.units, ...plan.services].map(({ id }) => labelValue(id));
+        const left = [...(await podsOf(setting)).keys()].filter((member) => member !== '');
+        expect(left.sort()).toEqual(members.sort());
+      });
+    } finally {
+      await bench.close();
+    }
+  });
+
   it('gives a pod nothing but what its agents need', async ({ skip }) => {
     if (!(await setting.may('create', '', 'pods/exec'))) skip('you may not look into pods here');
     await answersAndGoes('', async ({ plan }) => {
-      const caller = plan.units.find(({ ingress }) => ingress);
       const callee = plan.units.find(({ ingress }) => !ingress);
-      if (caller === undefined || callee === undefined) throw new Error('the layout has no two units');
-      const pods = await podsOf(setting);
-      const inside = await runIn(setting, pods.get(callee.id), looking);
+      const inside = await runIn(setting, (await podsOf(setting)).get(labelValue(callee?.id ?? '')), looking);
       expect(JSON.parse(inside)).toEqual({
         user: [10_001, 10_001],
         capabilities: '0000000000000000',
@@ -194,7 +221,7 @@ describe.skipIf(noCluster !== undefined)(`a real cluster${noCluster === undefine
     expect(failure).toMatchObject({ code: 'DMAS_DEPLOY_FAILED', message: expect.stringMatching(message) });
   });
 
-  it.each([
+  it.for([
     ['a quota of pods', 'v1/ResourceQuota', { hard: { pods: '1' } }, /the quota of (the )?namespace.* has no room/],
     ['a quota of objects', 'v1/ResourceQuota', { hard: { 'count/deployments.apps': '0' } }, /the quota of (the )?namespace.* has no room/],
     [
@@ -203,8 +230,9 @@ describe.skipIf(noCluster !== undefined)(`a real cluster${noCluster === undefine
       { limits: [{ type: 'Container', max: { cpu: '100m' } }] },
       /the limit range of the namespace refuses it/,
     ],
-  ])('explains that %s refuses it', async (_, kind, spec, message) => {
-    if (!(await setting.may('create', '', kind === 'v1/LimitRange' ? 'limitranges' : 'resourcequotas'))) return;
+  ] as const)('explains that %s refuses it', async ([, kind, spec, message], { skip }) => {
+    if (!(await setting.may('create', '', kind === 'v1/LimitRange' ? 'limitranges' : 'resourcequotas')))
+      skip('you may not set limits here');
     await setting.create(kind, { metadata: { name: 'small' }, spec });
     try {
       // A quota is in force once its controller has counted.
