@@ -4,7 +4,7 @@ import { labels } from './labels.ts';
 import { helperOptions, type KubernetesOptions } from './options.ts';
 import { isReady, type Pod } from './pods.ts';
 import { ownership } from './record.ts';
-import { drainTraces, isLocal, tracesObjects, tracesRole } from './traces.ts';
+import { drainTraces, isLocal, oneAfterAnother, tracesObjects, tracesRole } from './traces.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
 import type { ObjectView } from './watch.ts';
 
