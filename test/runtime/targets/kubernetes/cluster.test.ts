@@ -93,7 +93,7 @@ describe('a deployment on a cluster', () => {
     const target = await targetOf();
     const deployment = await target.deploy(requestOf(), testContext());
     const podsOf = async (member: string) =>
-      (await listObjects(cluster, 'v1/Pod', `dmas-opt/member=${member}`)).map(({ metadata }) => metadata.name);
+      (await listObjects(cluster, 'v1/Pod', `dmas-opt/member=${labelValue(member)}`)).map(({ metadata }) => metadata.name);
     const [a, b, model] = [await podsOf('a'), await podsOf('b'), await podsOf('model-x')];
     const more = planOf(sketches.map((sketch) => (sketch.id === 'a' ? { ...sketch, secrets: [] } : sketch)));
     await deployment.update({ plan: more, bundles: bundlesOf(more) }, testContext());
