@@ -114,7 +114,7 @@ describe('a deployment on a cluster', () => {
     const seen: string[][] = [];
     // Both plans stand while the new one is watched.
     const watch = async () => {
-      seen.push(await podsOf('a+b'), await podsOf('b'));
+      seen.push(await podsOf(labelValue('a+b')), await podsOf('b'));
       return null;
     };
     await deployment.update({ plan: merged, bundles }, testContext(), { entered: (phase) => void phases.push(phase), watch });
