@@ -212,6 +212,27 @@ describe('a deployment on a cluster', () => {
     expect((await listObjects(cluster, 'apps/v1/Deployment', '')).length).toBe(0);
   });
 
+  it('names the one that cannot start, not one that waits for it', async () => {
+    server.fault({ kind: 'never-ready', selector: 'dmas-opt/member=a' });
+    server.fault({ kind: 'unschedulable', selector: 'dmas-opt/member=b', message: '0/1 nodes are available: 1 Insufficient cpu.' });
+    const failure = await failureOf(
+      (await targetOf({ startTimeoutMs: 2_000 })).deploy(requestOf({ readyTimeoutMs: 1_500 }), testContext()),
+    );
+    expect(failure?.message).toMatch(/^unit b replica \d did not start: was not ready within 2000 ms: no node has room for it/);
+  });
+
+  it('says at once that a quota has room for some replicas only', async () => {
+    await cluster.ask('POST', '/api/v1/namespaces/default/resourcequotas', {
+      body: { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'small' }, spec: { hard: { pods: '1' } } },
+    });
+    server.fault({ kind: 'never-ready' });
+    const request = requestOf({ plan: fixturePlan('kubernetes', [{ id: 'b', ingress: true, replicas: 2 }]) });
+    expect(await failureOf((await targetOf()).deploy(request, testContext()))).toMatchObject({
+      code: 'DMAS_DEPLOY_FAILED',
+      message: expect.stringMatching(/^unit b replica \d did not start: the quota of the namespace has no room: .*exceeded quota: small/),
+    });
+  });
+
   it('never touches what somebody else manages, not even with our label', async () => {
     const request = requestOf();
     const name = `dmas-${request.deploymentId}-b`;
