@@ -41,6 +41,7 @@ const options = z.object({
     })
     .prefault({})
     .describe('Where pods with GPUs run.'),
+  region: z.string().optional().describe('Where the nodes stand, to be held against `rights.regions`; nothing is moved by it.'),
   startTimeoutMs: z
     .int()
     .min(1)
@@ -53,7 +54,7 @@ export const kubernetesTarget = defineTarget({
   title: 'Pods in a namespace of a Kubernetes cluster',
   options,
   // Limits of a container are control groups; a socket file of one pod is not seen by another.
-  traits: { enforces: { vcpu: true, memory: true }, unixSockets: false, programs: 'image' },
+  traits: { enforces: { vcpu: true, memory: true }, unixSockets: false, programs: 'image', egress: 'proxy' },
   load: async () => {
     const { createKubernetesTarget } = await import('./kubernetes/create.ts');
     return { create: (given) => createKubernetesTarget(options.parse(given)) };
