@@ -1,15 +1,15 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundleJob } from '../compiler/bundle.ts';
-import { type Block, type Configuration, configurationId, type Estimate, fail, type StageContext } from '../compiler/contracts/index.ts';
+import { type Block, type Configuration, configurationId, fail, type StageContext } from '../compiler/contracts/index.ts';
 import { roundSeed } from '../optimizer/race/schedule.ts';
 import { foldBlock } from '../profiler/block.ts';
 import type { LoadResult, LoadUnwritten } from '../profiler/load/job.ts';
 import { loadJob } from '../profiler/load/workload.ts';
-import { checkLimit, type LimitCheck, meanOver } from '../profiler/stats/limits.ts';
 import { readSamples } from '../profiler/store/samples.ts';
 import type { ReportTrial } from '../reports/report.ts';
 import type { Target } from '../runtime/targets/target.ts';
+import { judge, mainClass, type Verification } from './judgement.ts';
 import { planOf } from './laboratory.ts';
 import type { Project } from './project.ts';
 import { openReference } from './reference.ts';
@@ -28,25 +28,6 @@ export interface VerifyInput {
   readonly folder: string;
   readonly context: StageContext;
   readonly told: (line: string) => void;
-}
-
-/** One number of the report beside what was measured now. */
-export interface VerifiedNumber {
-  readonly name: string;
-  readonly unit: 'ms' | 'usd' | 'share';
-  readonly reported: Estimate | null;
-  readonly measured: Estimate | null;
-  /**
-   * `inside`: what was measured lies in the report's interval, widened by the margin. `worse` and `better`: not even its
-   * own interval touches that. `undecided`: neither, or one of the two is missing.
-   */
-  readonly verdict: 'inside' | 'worse' | 'better' | 'undecided';
-}
-
-export interface Verification {
-  readonly numbers: readonly VerifiedNumber[];
-  readonly limits: readonly (LimitCheck & { readonly metric: string; readonly requestClass: string | null })[];
-  readonly blocks: readonly Block[];
 }
 
 const graceMs = 5_000;
@@ -107,56 +88,6 @@ async function measure(input: VerifyInput, round: number): Promise<Block> {
     ...{ usageBefore: [], usageAfter: [], incidents: [], spans: [] },
     ...(known === undefined ? {} : { tokensUsdPerRequest: known.tokensUsdPerRequest }),
   });
-}
-
-export function judge(blocks: readonly Block[], trial: ReportTrial, project: Pick<Project, 'scenario'>): Verification {
-  const { margin, slo } = project.scenario.config.objective;
-  const main = mainClass(blocks);
-  const number = (name: string, unit: VerifiedNumber['unit'], reported: Estimate | null, metric: string, requestClass?: string) => {
-    const measured = meanOver(blocks, metric, requestClass);
-    return { name, unit, reported, measured, verdict: against(reported, measured, margin) };
-  };
-  const share = (rate: number | null): Estimate | null =>
-    rate === null ? null : { point: rate, low: rate, high: rate, level: 0.95, n: trial.blocks.length, provenance: 'measured' };
-  const errors = meanOver(blocks, 'errorRate');
-  const reportedErrors = share(trial.errorRate);
-  return {
-    blocks,
-    numbers: [
-      number(`p50 of ${main}`, 'ms', trial.p50Ms, 'latency.p50', main),
-      number(`p95 of ${main}`, 'ms', trial.p95Ms, 'latency.p95', main),
-      number('cost per 1000 requests', 'usd', trial.usdPer1000, 'cost'),
-      // The report has no interval for it, and a share near nothing has no margin in percent: only more of them is worse.
-      {
-        name: 'error rate',
-        unit: 'share',
-        reported: reportedErrors,
-        measured: errors,
-        verdict: errorsAgainst(reportedErrors, errors, margin),
-      },
-    ],
-    limits: slo.map((limit) => ({ metric: limit.metric, requestClass: limit.class ?? null, ...checkLimit(blocks, limit) })),
-  };
-}
-
-function against(reported: Estimate | null, measured: Estimate | null, margin: number): VerifiedNumber['verdict'] {
-  if (reported === null || measured === null) return 'undecided';
-  const [low, high] = [reported.low * (1 - margin), reported.high * (1 + margin)];
-  if (measured.point >= low && measured.point <= high) return 'inside';
-  if (measured.low > high) return 'worse';
-  return measured.high < low ? 'better' : 'undecided';
-}
-
-function errorsAgainst(reported: Estimate | null, measured: Estimate | null, margin: number): VerifiedNumber['verdict'] {
-  if (reported === null || measured === null) return 'undecided';
-  const high = reported.high + margin;
-  if (measured.point <= high) return 'inside';
-  return measured.low > high ? 'worse' : 'undecided';
-}
-
-function mainClass(blocks: readonly Block[]): string {
-  const classes = Object.entries(blocks[0]?.classes ?? {});
-  return classes.sort((a, b) => b[1].requests - a[1].requests)[0]?.[0] ?? 'default';
 }
 
 function describe(block: Block): string {

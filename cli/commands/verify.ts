@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type ExitCode, exitCodes, fail, type StageContext } from '../../compiler/contracts/index.ts';
 import type { Report } from '../../reports/report.ts';
 import { listenForInterrupt } from '../interrupt.ts';
+import type { Verification, VerifiedNumber } from '../judgement.ts';
 import { chosenLayout } from '../live/chosen.ts';
 import { liveFacts } from '../live/client.ts';
 import { findLive } from '../live/registry.ts';
@@ -13,7 +14,7 @@ import { table } from '../render/format.ts';
 import { findRunFolder, readJson } from '../run-folder.ts';
 import { effectsOf } from '../side-effects.ts';
 import { readStoredScenario } from '../stored-scenario.ts';
-import { trialOf, type Verification, type VerifiedNumber, verifyTrial } from '../verify.ts';
+import { trialOf, verifyTrial } from '../verify.ts';
 
 export interface VerifyOptions {
   readonly deployment?: string;

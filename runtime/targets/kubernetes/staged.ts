@@ -1,4 +1,6 @@
-import type { KubernetesObject } from './cluster.ts';
+import { applyObject } from './apply.ts';
+import type { Cluster, KubernetesObject } from './cluster.ts';
+import { labels, labelValue } from './labels.ts';
 
 /** One unit or service of a plan, as it is put on the cluster. */
 export interface StagedMember {
@@ -26,3 +28,13 @@ export interface StagedMember {
 }
 
 export const memberName = ({ kind, id }: Pick<StagedMember, 'kind' | 'id'>, replica = 0): string => `${kind} ${id} replica ${replica}`;
+
+/** Whether a pod is of this member in this version. */
+export const belongs = ({ metadata }: KubernetesObject, { id, version }: Pick<StagedMember, 'id' | 'version'>): boolean =>
+  metadata.labels?.[labels.member] === labelValue(id) && metadata.labels[labels.version] === version;
+
+/** The Deployment after what its pods need. */
+export async function applyOwn(cluster: Cluster, { own }: StagedMember, signal: AbortSignal): Promise<void> {
+  await Promise.all(own.slice(0, -1).map((object) => applyObject(cluster, object, signal)));
+  for (const maker of own.slice(-1)) await applyObject(cluster, maker, signal);
+}
