@@ -1,5 +1,6 @@
 import { type Configuration, exitCodes, type StageContext, type Study } from '../compiler/contracts/index.ts';
 import { openJournal } from '../optimizer/journal.ts';
+import type { Planning } from '../optimizer/study/input.ts';
 import { trialsOf } from '../optimizer/study/trials.ts';
 import { runStudy } from '../optimizer/study.ts';
 import { type Collector, isTraceCollector } from '../profiler/collect/collector.ts';
@@ -16,6 +17,7 @@ import { openTarget, type Project } from './project.ts';
 import { collectors } from './registry.ts';
 import { renderEnding } from './render/ending.ts';
 import { createProgress, type ProgressMode, resultOutput } from './render/progress.ts';
+import { type RoomForSearch, roomForSearch } from './room.ts';
 import type { RunFolder } from './run-folder.ts';
 import { createStudyPlanning } from './study-planning.ts';
 import { capacityClients, studyTiming } from './timing.ts';
@@ -74,6 +76,8 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
   const journal = await openJournal(folder.file('journal.ndjson'));
   try {
     const clients = capacityClients(project);
+    const room = roomForSearch(project, (await tools.target.room?.()) ?? null);
+    const planning = createStudyPlanning(project, folder, journal, options.given, room);
     return await runStudy(
       {
         studyId: folder.id,
@@ -85,7 +89,7 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
         references: () => referencesOf(project),
         laboratory: await createLaboratory({ project, folder, ...tools }),
         journal,
-        planning: createStudyPlanning(project, folder, journal, options.given),
+        planning: { ...planning, search: tellingOfRoom(planning.search, room, context) },
         timing: studyTiming(project.scenario),
         ...(clients === undefined ? {} : { capacityClients: clients }),
         budget: { timeMs: options.timeMs, trials: options.trials, moneyUsd: options.moneyUsd },
@@ -96,6 +100,16 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
     await journal.close();
   }
 }
+
+/** A search that found no room for something says so, once. */
+const tellingOfRoom =
+  (search: Planning['search'], room: RoomForSearch, { emit }: StageContext): Planning['search'] =>
+  async (...request) => {
+    const found = await search(...request);
+    const reason = room.reason();
+    if (reason !== null) emit({ type: 'notice', severity: 'info', message: `layouts without room are left out: ${reason}` });
+    return found;
+  };
 
 /** On loopback only: a target whose processes live elsewhere relays to it. */
 async function startCollector(): Promise<Collector> {

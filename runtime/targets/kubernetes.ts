@@ -41,6 +41,11 @@ const options = z.object({
     })
     .prefault({})
     .describe('Where pods with GPUs run.'),
+  cpus: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('Most CPUs that the units and services of one deployment may ask for. 0: no limit but the quota of the namespace.'),
   region: z.string().optional().describe('Where the nodes stand, to be held against `rights.regions`; nothing is moved by it.'),
   startTimeoutMs: z
     .int()

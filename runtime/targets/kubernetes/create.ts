@@ -1,4 +1,5 @@
 import type { Target } from '../target.ts';
+import { type Admission, createAdmission } from './admission.ts';
 import { cleanKubernetes, kubernetesLeftovers } from './clean.ts';
 import { type Cluster, openCluster } from './cluster.ts';
 import { deployOnKubernetes } from './deployment.ts';
@@ -13,11 +14,24 @@ export function createKubernetesTarget(options: KubernetesOptions): Target {
     opening ??= openCluster(options);
     return opening;
   };
+  let admitting: Promise<Admission> | undefined;
+  const admission = () => {
+    admitting ??= cluster().then((opened) => createAdmission(opened, options));
+    return admitting;
+  };
   return {
     check: () => checkKubernetes(options),
-    deploy: async (request, context) => deployOnKubernetes(await cluster(), options, request, context),
+    deploy: async (request, context) => {
+      const counted = await (await admission()).admit(request);
+      try {
+        return await deployOnKubernetes(await cluster(), options, request, context);
+      } finally {
+        counted();
+      }
+    },
     runJob: async (job, context) => runKubernetesJob(await cluster(), options, job, context),
     clean: () => cleanKubernetes(options),
     leftovers: () => kubernetesLeftovers(options),
+    room: async () => (await admission()).room(),
   };
 }

@@ -21,6 +21,8 @@ export interface KubernetesOptions extends ClusterOptions {
     readonly tolerations: readonly { readonly [field: string]: unknown }[];
     readonly limit: number;
   };
+  /** 0: no limit. */
+  readonly cpus: number;
   readonly startTimeoutMs: number;
   readonly drainMs: number;
   readonly queueLimit: number;
