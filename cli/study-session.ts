@@ -30,6 +30,7 @@ export interface SessionOptions {
   readonly timeMs: number;
   readonly trials: number;
   readonly moneyUsd?: number | undefined;
+  readonly gpuHours?: number | undefined;
   /** Layouts to measure instead of searching. */
   readonly given?: readonly Configuration[];
 }
@@ -92,7 +93,7 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
         planning: { ...planning, search: tellingOfRoom(planning.search, room, context) },
         timing: studyTiming(project.scenario),
         ...(clients === undefined ? {} : { capacityClients: clients }),
-        budget: { timeMs: options.timeMs, trials: options.trials, moneyUsd: options.moneyUsd },
+        budget: { timeMs: options.timeMs, trials: options.trials, moneyUsd: options.moneyUsd, gpuHours: options.gpuHours },
       },
       context,
     );
