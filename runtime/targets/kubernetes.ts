@@ -24,7 +24,7 @@ const options = z.object({
   images: words.describe('Image of a unit or service by id, in place of image or of the one its program names.'),
   registry: z
     .string()
-    .regex(/^$|^[a-z0-9][a-z0-9._:/-]*$/, 'Expected a registry and a path such as registry.example/team.')
+    .regex(/^$|^(?!.*:\/\/)[a-z0-9][a-z0-9._:/-]*$/, 'Expected a registry and a path such as registry.example/team.')
     .default('')
     .describe(
       'Push the code of each layout as an image on `image` to this registry and path (registry.example/team), built by a Docker engine. Empty: code comes in ConfigMaps.',

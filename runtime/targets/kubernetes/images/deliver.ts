@@ -112,10 +112,11 @@ export function createDelivery(options: Asked, context: string): Delivery {
 async function push(docker: Docker, image: string, repository: string, tag: string): Promise<string> {
   const name = `${repository}:${tag}`;
   const host = registryHost(repository);
-  const authconfig = await credentialsFor(host);
+  // An engine wants to be told that there are none.
+  const authconfig = (await credentialsFor(host)) ?? {};
   await docker.getImage(image).tag({ repo: repository, tag });
   try {
-    await followed(docker, await docker.getImage(name).push(authconfig === undefined ? {} : { authconfig }));
+    await followed(docker, await docker.getImage(name).push({ authconfig }));
   } catch (cause) {
     const { message } = cause as Error;
     const refused = /unauthorized|denied|authentication|no basic auth/i.test(message);
