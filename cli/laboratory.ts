@@ -37,6 +37,7 @@ import { watchBlock } from './pool-watch.ts';
 import type { Project } from './project.ts';
 import { overCeiling } from './protect.ts';
 import { openReference, type Reference } from './reference.ts';
+import { refusalsBetween, refusalsOf } from './refusals.ts';
 import { llmBackends } from './registry.ts';
 import { replayFacts, replayStats } from './replay-facts.ts';
 import { ownReceivers, withRights } from './rights.ts';
@@ -245,6 +246,7 @@ async function measureBlock(
   const incidentsBefore = deployment.incidents().length;
   const usageBefore = await deployment.usage();
   const statsBefore = await replayStats(deployment);
+  const refusedBefore = await refusalsOf(deployment);
   const startedAtMs = context.now();
   const watch = await watchBlock({ sources: poolSources(deployment, models), stopFile, startedAtMs, now: context.now });
   const tooMuch = overCeiling(models, calls, job);
@@ -271,6 +273,7 @@ async function measureBlock(
   if ('disk' in result) fail('DMAS_ENV_DISK', `the samples of ${request.id} could not be written: ${result.disk}`);
   const usageAfter = await deployment.usage();
   const replay = replayFacts(statsBefore, await replayStats(deployment));
+  const refusals = refusalsBetween(refusedBefore, await refusalsOf(deployment));
   await deployment.flushTraces();
   const { spans: sent } = collector.take(request.id);
   const spans = withForeign(sent, foreignComponents(deployment.plan));
@@ -303,6 +306,7 @@ async function measureBlock(
       .map((incident) => ({ ...incident, atMs: incident.atMs - startedAtMs })),
     spans,
     pools,
+    refusals,
     ...(limit === undefined ? {} : { poolLimit: limit }),
     ...(known === undefined || otherModels(deployment.plan) ? {} : { tokensUsdPerRequest: known.tokensUsdPerRequest }),
   });

@@ -8,6 +8,7 @@ import {
   type PoolLoad,
   type ProcessUsage,
   type Provenance,
+  type RefusedCalls,
   type ReplayFacts,
   type Sample,
   type SpanRecord,
@@ -60,6 +61,7 @@ export interface BlockInput {
   readonly pools?: readonly PoolLoad[];
   /** Why the load was taken off a pool, where it was. */
   readonly poolLimit?: string;
+  readonly refusals?: readonly RefusedCalls[];
 }
 
 /** Everything one stretch of load has shown, folded into the value that the journal keeps. */
@@ -106,6 +108,7 @@ export function foldBlock(input: BlockInput): Block {
     provenance: input.provenance,
     ...(input.replay === undefined ? {} : { replay: input.replay }),
     ...blockPools(input.pools),
+    ...(input.refusals === undefined || input.refusals.length === 0 ? {} : { refusals: input.refusals }),
   };
 }
 

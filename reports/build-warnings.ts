@@ -1,4 +1,4 @@
-import { type Block, type BlockFault, blockFaults, type Profile, type Study } from '../compiler/contracts/index.ts';
+import { type Block, type BlockFault, blockFaults, type Profile, type RefusedCalls, type Study } from '../compiler/contracts/index.ts';
 import type { ReportTrial, ReportWarning } from './report.ts';
 
 /** What mends each fault; the list is closed, so every warning has advice. */
@@ -41,7 +41,7 @@ export function warningsOf(study: Study, profile: Profile | null, trials: readon
       advice: 'The study went on without it; its logs are in the run folder.',
     });
   }
-  warnings.push(...replayWarnings(blocks));
+  warnings.push(...replayWarnings(blocks), ...refusalWarnings([...study.blocks.values()]));
   if (blocks.some((block) => block.provenance === 'simulated')) {
     warnings.push({
       code: 'simulated-model',
@@ -50,6 +50,28 @@ export function warningsOf(study: Study, profile: Profile | null, trials: readon
     });
   }
   return warnings;
+}
+
+/** What mends a refusal; of the others the message says enough. */
+const refusalRemedies: { readonly [reason: string]: string } = {
+  undeclared: 'If it may, write the place under rights.hosts of the agent or tool that needs it.',
+  private: 'If it may, write the network of that address under rights.networks.',
+  'unknown-name': 'Mend the name, or the name servers of where the egress service runs.',
+  busy: 'Lower the rate: this many connections at once are not let out of one unit.',
+};
+
+/** One for each unit, place and reason: units have other names in other layouts, so the counts are of one layout each. */
+function refusalWarnings(blocks: readonly Block[]): ReportWarning[] {
+  const counts = new Map<string, RefusedCalls>();
+  for (const calls of blocks.flatMap(({ refusals = [] }) => refusals)) {
+    const key = JSON.stringify([calls.caller, calls.place, calls.reason]);
+    counts.set(key, { ...calls, count: calls.count + (counts.get(key)?.count ?? 0) });
+  }
+  return [...counts.values()].map(({ caller, place, reason, count }) => ({
+    code: 'call-refused',
+    message: `${count} ${count === 1 ? 'call' : 'calls'} of ${caller} to ${place || 'a place that could not be read'} ${count === 1 ? 'was' : 'were'} refused (${reason}).`,
+    advice: refusalRemedies[reason] ?? 'See the log of egress in the run folder.',
+  }));
 }
 
 /** What a reader of replayed numbers must know. */

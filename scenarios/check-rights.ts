@@ -1,14 +1,7 @@
-import {
-  componentsOf,
-  didYouMean,
-  hostWord,
-  type Place,
-  type Problem,
-  parseOutsideHost,
-  type Workflow,
-} from '../compiler/contracts/index.ts';
+import { componentsOf, hostWord, type Place, type Problem, parseOutsideHost, type Workflow } from '../compiler/contracts/index.ts';
 import { keptApart, rightsOf } from './rights.ts';
 import type { ScenarioConfig } from './schema.ts';
+import { unknownWord } from './unknown-word.ts';
 
 type At = (path: string) => Place;
 
@@ -18,16 +11,14 @@ export function checkRights(config: ScenarioConfig, workflow: Workflow, at: At):
   const components = componentsOf(workflow);
   const callers = [...new Set([...components, ...workflow.tools.map(({ name }) => name)])];
   const known = (path: string, what: string, names: readonly string[], allowed: readonly string[]) =>
-    names.filter((name) => !allowed.includes(name)).map((name) => unknownName(at(`${path}.${name}`), what, name, allowed));
+    names.flatMap((name) => unknownName(at(`${path}.${name}`), what, name, allowed) ?? []);
   const classes = [...new Set(Object.values(rights.data).flat())];
   return [
     ...known('rights.hosts', 'agent, tool server or tool', Object.keys(rights.hosts), callers),
     ...known('rights.domains', 'agent or tool server', Object.keys(rights.domains), components),
     ...known('rights.data', 'agent or tool server', Object.keys(rights.data), components),
     ...rights.apart.flatMap((set, index) =>
-      set.flatMap((name, position) =>
-        classes.includes(name) ? [] : [unknownClass(at(`rights.apart.${index}.${position}`), name, classes)],
-      ),
+      set.flatMap((name, position) => unknownClass(at(`rights.apart.${index}.${position}`), name, classes) ?? []),
     ),
     ...known('rights.regions.data', 'class of data', Object.keys(rights.regions.data), classes),
     ...bothInOne(config, at),
@@ -44,22 +35,13 @@ const contradiction = (at: Place, message: string, fix: string): Problem => ({
   fix,
 });
 
-function unknownName(at: Place, what: string, name: string, allowed: readonly string[]): Problem {
-  const guess = didYouMean(name, allowed);
-  return {
-    code: what === 'class of data' ? 'DMAS_CFG_INVALID_VALUE' : 'DMAS_CFG_UNKNOWN_AGENT',
-    severity: 'error',
-    message: `unknown ${what} "${name}"`,
-    at,
-    allowed,
-    ...(guess === undefined ? {} : { didYouMean: guess }),
-  };
+function unknownName(at: Place, what: string, word: string, allowed: readonly string[]): Problem | undefined {
+  const code = what === 'class of data' ? 'DMAS_CFG_INVALID_VALUE' : 'DMAS_CFG_UNKNOWN_AGENT';
+  return unknownWord({ code, at, what, word, allowed });
 }
 
-const unknownClass = (at: Place, name: string, classes: readonly string[]): Problem => ({
-  ...unknownName(at, 'class of data', name, classes),
-  fix: 'say under rights.data who handles it',
-});
+const unknownClass = (at: Place, word: string, allowed: readonly string[]): Problem | undefined =>
+  unknownWord({ code: 'DMAS_CFG_INVALID_VALUE', at, what: 'class of data', word, allowed, fix: 'say under rights.data who handles it' });
 
 /** A component that handles two classes that stay apart could stand nowhere. */
 function bothInOne(config: ScenarioConfig, at: At): Problem[] {

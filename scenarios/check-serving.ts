@@ -1,5 +1,6 @@
-import { didYouMean, type ErrorCode, type Problem, type Workflow } from '../compiler/contracts/index.ts';
+import type { ErrorCode, Problem, Workflow } from '../compiler/contracts/index.ts';
 import type { ScenarioConfig } from './schema.ts';
+import { unknownWord } from './unknown-word.ts';
 
 export interface ServingCheck {
   readonly config: ScenarioConfig;
@@ -14,17 +15,9 @@ export function checkServing({ config, workflow, classes, at }: ServingCheck): P
   const { search } = config;
   const problems: Problem[] = [];
   const word = (code: ErrorCode, path: string, what: string, name: string, allowed: readonly string[]): boolean => {
-    if (allowed.includes(name)) return true;
-    const guess = didYouMean(name, allowed);
-    problems.push({
-      code,
-      severity: 'error',
-      message: `unknown ${what} "${name}"`,
-      at: at(path),
-      allowed,
-      ...(guess === undefined ? {} : { didYouMean: guess }),
-    });
-    return false;
+    const problem = unknownWord({ code, at: at(path), what, word: name, allowed });
+    if (problem !== undefined) problems.push(problem);
+    return problem === undefined;
   };
   const contradiction = (path: string, message: string, fix: string) =>
     problems.push({ code: 'DMAS_CFG_CONTRADICTION', severity: 'error', message, at: at(path), fix });

@@ -1,7 +1,8 @@
-import { componentsOf, didYouMean, type ErrorCode, edgesOf, type Problem, type Workflow } from '../compiler/contracts/index.ts';
+import { componentsOf, type ErrorCode, edgesOf, type Problem, type Workflow } from '../compiler/contracts/index.ts';
 import { checkRights } from './check-rights.ts';
 import { checkServing } from './check-serving.ts';
 import type { Scenario } from './schema.ts';
+import { unknownWord } from './unknown-word.ts';
 
 /** The plug-ins there are, by kind; the command line hands them in. */
 export interface KnownWords {
@@ -22,17 +23,8 @@ export function checkScenario(scenario: Scenario, workflow: Workflow, words: Kno
     return { file: scenario.file, ...(scenario.places[parts.join('.')] ?? {}) };
   };
   const expectWord = (code: ErrorCode, path: string, what: string, word: string, allowed: readonly string[], fix?: string) => {
-    if (allowed.includes(word)) return;
-    const guess = didYouMean(word, allowed);
-    problems.push({
-      code,
-      severity: 'error',
-      message: `unknown ${what} "${word}"`,
-      at: at(path),
-      allowed,
-      ...(guess === undefined ? {} : { didYouMean: guess }),
-      ...(fix === undefined ? {} : { fix }),
-    });
+    const problem = unknownWord({ code, at: at(path), what, word, allowed, fix });
+    if (problem !== undefined) problems.push(problem);
   };
   const contradiction = (path: string, message: string, fix: string) =>
     problems.push({ code: 'DMAS_CFG_CONTRADICTION', severity: 'error', message, at: at(path), fix });

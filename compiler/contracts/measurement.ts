@@ -142,6 +142,18 @@ export interface Block {
   readonly replay?: ReplayFacts;
   /** Load of each model pool whose metrics could be read. */
   readonly pools?: readonly PoolLoad[];
+  /** Calls to places outside that the egress service did not make; absent where there is none or it refused nothing. */
+  readonly refusals?: readonly RefusedCalls[];
+}
+
+/** Calls of one unit or service to one place that were refused for one reason. */
+export interface RefusedCalls {
+  readonly caller: string;
+  /** Host and port; empty where the call named none. */
+  readonly place: string;
+  /** A word of the egress service, such as `undeclared`. */
+  readonly reason: string;
+  readonly count: number;
 }
 
 /** What came from a recording in one block, warm-up included: the counts of every call, not of a sample. */

@@ -1,4 +1,3 @@
-import { createServer } from 'node:http';
 import { join } from 'node:path';
 import {
   cassetteSuffix,
@@ -8,6 +7,7 @@ import {
   type ProcessBinding,
   type RecordRules,
 } from '../../compiler/contracts/index.ts';
+import { createDrainingServer } from '../draining-server.ts';
 import { type Egress, installEgress } from '../egress/client.ts';
 import type { StartedProcess } from '../process-life.ts';
 import { listenAt } from '../protocols/wire/listen.ts';
@@ -16,9 +16,6 @@ import { createRecorder } from '../replay/recorder.ts';
 import { createScrubber, secretVariables } from '../replay/scrub.ts';
 import { startServiceProcess } from '../service-process.ts';
 import { createRecordingProxy } from './server/recording-proxy.ts';
-
-/** Longer than any client keeps an idle connection. */
-const keepAliveMs = 120_000;
 
 /**
  * The process of a recording proxy: stands where a model endpoint stood, passes everything on to it, and writes a cassette
@@ -47,14 +44,10 @@ export function startModelService(service: PlannedService, binding?: ProcessBind
     const file = join(bound.stateDir, `${service.id}.${bound.replica}${cassetteSuffix}`);
     const recorder = createRecorder(file, { content, ignore }, createScrubber(secretVariables(process.env, service.secrets)));
     const proxy = createRecordingProxy({ target, upstream: () => url, ours, recorder });
-    const server = createServer({ keepAliveTimeout: keepAliveMs }, (request, response) => void proxy.answer(request, response));
+    const { server, drain } = createDrainingServer((request, response) => void proxy.answer(request, response));
     const report = { [address]: await listenAt(server, at) };
     const close = async () => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      const limit = setTimeout(() => server.closeAllConnections(), bound.drainMs);
-      await closed;
-      clearTimeout(limit);
+      await drain(bound.drainMs);
       await proxy.close();
       await recorder.close();
       egress?.close();

@@ -1,5 +1,5 @@
-import { createServer } from 'node:http';
 import type { PlannedService, ProcessBinding } from '../../compiler/contracts/index.ts';
+import { createDrainingServer } from '../draining-server.ts';
 import type { StartedProcess } from '../process-life.ts';
 import { listenAt } from '../protocols/wire/listen.ts';
 import { createScrubber, secretVariables } from '../replay/scrub.ts';
@@ -7,9 +7,6 @@ import { createTapeClient } from '../replay/tape-client.ts';
 import { startServiceProcess } from '../service-process.ts';
 import { createReplayModel } from './server/replay-model.ts';
 import { readReplayOptions } from './server/replay-options.ts';
-
-/** Longer than any client keeps an idle connection. */
-const keepAliveMs = 120_000;
 
 /**
  * The process of a replayed model: an OpenAI-compatible server on the binding's `service://<id>` that draws its replies
@@ -24,21 +21,12 @@ export function startModelService(service: PlannedService, binding?: ProcessBind
     const at = bound.listen[address];
     if (!at) throw new Error(`the binding says nothing of ${address}`);
     tape.update(bound.peers);
-    let closing = false;
-    const server = createServer({ keepAliveTimeout: keepAliveMs }, (request, response) => {
-      response.once('close', () => {
-        if (closing) setImmediate(() => server.closeIdleConnections());
-      });
+    const { server, drain } = createDrainingServer((request, response) => {
       void model.answer(request, response);
     });
     const report = { [address]: await listenAt(server, at) };
     const close = async () => {
-      closing = true;
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      const limit = setTimeout(() => server.closeAllConnections(), bound.drainMs);
-      await closed;
-      clearTimeout(limit);
+      await drain(bound.drainMs);
       model.close();
       tape.close();
     };

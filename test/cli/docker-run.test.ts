@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Report } from '../../reports/report.ts';
@@ -40,9 +40,18 @@ describe.skipIf(reason !== '')(`the whole loop in containers${reason ? `: skippe
     expect(existsSync(join(run, 'report.html'))).toBe(true);
     const report = JSON.parse(readFileSync(join(run, 'report.json'), 'utf8')) as Report;
     expect(report.verdict.sentence).not.toBe('');
+    const blocks = report.trials.flatMap((trial) => trial.blocks);
+    const traced = readdirSync(join(run, 'traces')).filter((file) => statSync(join(run, 'traces', file)).size > 0);
+    expect(traced.length).toBeGreaterThan(0);
     // A host that is too busy for any valid block has a verdict that says so, and no profile.
-    if (ended.code === 0) expect(report.traces?.requests).toBeGreaterThan(0);
-    const usage = report.trials.flatMap(({ blocks }) => blocks).flatMap((block) => block.usage);
+    if (blocks.some(({ purpose, valid }) => purpose === 'profile' && valid)) {
+      expect(report.traces?.unbrokenShare).toBe(1);
+      expect(report.traces?.darkComponents).toEqual([]);
+    }
+    // Late answers are the host's, wrong ones would be ours.
+    const errors = blocks.flatMap(({ classes }) => Object.values(classes)).flatMap((result) => Object.keys(result.errors));
+    expect(errors.filter((error) => !['timeout', 'deadline'].includes(error))).toEqual([]);
+    const usage = blocks.flatMap((block) => block.usage);
     expect(usage.length).toBeGreaterThan(0);
     for (const one of usage) expect(one).toMatchObject({ throttledSeconds: expect.any(Number), receivedBytes: expect.any(Number) });
     expect(usage.some(({ receivedBytes = 0 }) => receivedBytes > 0)).toBe(true);

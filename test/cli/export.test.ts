@@ -12,7 +12,7 @@ const machine = { cores: 2, memoryMb: 1024, cpuModel: 'x', platform: 'linux', no
 let sandbox: Sandbox;
 let ids: readonly string[];
 
-/** A run as an older version left it: the scenario, and a journal that ends after two layouts were added. */
+/** A run as an older version left it: a scenario with fewer words, and a journal that ends after two layouts were added. */
 beforeAll(async () => {
   sandbox = createSandbox();
   const project = await openProject(example);
@@ -20,7 +20,8 @@ beforeAll(async () => {
   ids = layouts.map(configurationId);
   const folder = join(sandbox.runs, 'weather-news-old');
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'scenario.json'), JSON.stringify(project.written));
+  const { agents: _, rights: __, ...config } = project.written.config;
+  writeFileSync(join(folder, 'scenario.json'), JSON.stringify({ ...project.written, config }));
   const started = {
     atMs: 0,
     type: 'study-started',

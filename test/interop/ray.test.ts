@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import { rayEmitter } from '../../compiler/emit/ray/emit.ts';
 import { contentOf, exported, openExample } from '../compiler/emit/exported.ts';
 
-/** A Python with `ray[serve]` 2.60 in an environment of its own; with `pyarrow` too, the models of Serve LLM are asked as well. */
+/** A Python of its own with what `requirements-ray.txt` names; with `pyarrow` the models of Serve LLM are asked as well. */
 const python = process.env.DMAS_OPT_RAY_PYTHON;
 const full = process.env.DMAS_OPT_FULL === '1';
 const needs = 'needs DMAS_OPT_FULL=1 and DMAS_OPT_RAY_PYTHON: the path of a Python with ray[serve] 2.60 and pyarrow';

@@ -102,7 +102,8 @@ describe('the whole loop', () => {
     180_000,
   );
 
-  it.skipIf(noEngine)(
+  // All of it goes a larger application through its whole loop there, in test/cli/docker-run.test.ts.
+  it.skipIf(noEngine || process.env.DMAS_OPT_FULL === '1')(
     'runs in containers of a Docker engine',
     async () => {
       const found = await loop('docker');

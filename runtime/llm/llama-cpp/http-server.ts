@@ -1,15 +1,14 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Json } from '../../../compiler/contracts/index.ts';
+import { createDrainingServer } from '../../draining-server.ts';
 import { ApiError, parseChatCall } from '../server/chat-request.ts';
+import { modelList, unknownModel } from '../server/model-list.ts';
 import { readBody, sendError, sendJson } from '../server/model-server.ts';
 import { parseCallOptions } from './call-options.ts';
 import { answerChat, type ChatServing } from './chat.ts';
 import { createLlamaMetrics } from './metrics.ts';
 import { openModel } from './model.ts';
 import { readLlamaCppService } from './options.ts';
-
-/** Longer than any client keeps an idle connection, so that the client closes it and never writes into a closing one. */
-const keepAliveMs = 120_000;
 
 export interface LlamaCppServer {
   readonly server: Server;
@@ -27,12 +26,7 @@ export async function createLlamaCppServer(id: string, options: { readonly [opti
   const served = service.names.length > 0 ? service.names : [id];
   const model = await openModel(service);
   const serving: ChatServing = { model, metrics: createLlamaMetrics(served[0] ?? id), queueLimit: service.queueLimit };
-  let closing = false;
-  const server = createServer({ keepAliveTimeout: keepAliveMs, noDelay: true }, (request, response) => {
-    // A connection kept alive after its last answer would hold up the drain.
-    response.once('close', () => {
-      if (closing) setImmediate(() => server.closeIdleConnections());
-    });
+  const { server, drain } = createDrainingServer((request, response) => {
     answer(request, response).catch((error: unknown) => sendError(response, error));
   });
 
@@ -46,12 +40,8 @@ export async function createLlamaCppServer(id: string, options: { readonly [opti
     }
     request.resume();
     if (request.method !== 'GET') throw new ApiError(404, 'unknown_url', `Unknown request URL: ${request.method} ${path}.`);
-    if (path === '/v1/models') return sendJson(response, 200, { object: 'list', data: served.map(modelObject) });
-    if (path.startsWith('/v1/models/')) {
-      const name = decodeURIComponent(path.slice('/v1/models/'.length));
-      if (!served.includes(name)) throw unknownModel(name);
-      return sendJson(response, 200, modelObject(name));
-    }
+    const models = modelList(path, served);
+    if (models !== undefined) return sendJson(response, 200, models);
     if (path === '/health') return sendJson(response, 200, { status: 'ok' });
     if (path === '/metrics') {
       response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' });
@@ -64,16 +54,8 @@ export async function createLlamaCppServer(id: string, options: { readonly [opti
   return {
     server,
     close: async (drainMs) => {
-      closing = true;
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      const limit = setTimeout(() => server.closeAllConnections(), drainMs);
-      await closed;
-      clearTimeout(limit);
+      await drain(drainMs);
       await model.close();
     },
   };
 }
-
-const modelObject = (name: string) => ({ id: name, object: 'model', created: 0, owned_by: 'dmas-opt' });
-const unknownModel = (name: string) => new ApiError(404, 'model_not_found', `The model \`${name}\` does not exist.`, 'model');

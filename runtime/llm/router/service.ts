@@ -1,5 +1,6 @@
-import { createServer, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Peers, PlannedService, ProcessBinding } from '../../../compiler/contracts/index.ts';
+import { createDrainingServer } from '../../draining-server.ts';
 import type { StartedProcess } from '../../process-life.ts';
 import { listenAt } from '../../protocols/wire/listen.ts';
 import { startServiceProcess } from '../../service-process.ts';
@@ -7,9 +8,6 @@ import { type Router, routers } from '../engine/step-time.ts';
 import { ApiError } from '../server/chat-request.ts';
 import { proxy } from './proxy.ts';
 import { Replicas } from './replicas.ts';
-
-/** Longer than any client keeps an idle connection. */
-const keepAliveMs = 120_000;
 
 /**
  * The process in front of several replicas of a model server: one address, requests spread by `router`, replies passed
@@ -30,22 +28,16 @@ export function startRouterService(service: PlannedService, binding?: ProcessBin
     const at = bound.listen[address];
     if (!at) throw new Error(`the binding says nothing of ${address}`);
     learn(bound.peers);
-    let closing = false;
-    const server = createServer({ keepAliveTimeout: keepAliveMs, requestTimeout: 0 }, (request, response) => {
-      requests++;
-      response.once('close', () => {
-        if (closing) setImmediate(() => server.closeIdleConnections());
-      });
-      proxy(replicas, kind === 'prefix-affinity', request, response).catch((error: unknown) => sendError(response, error));
-    });
+    const { server, drain } = createDrainingServer(
+      (request, response) => {
+        requests++;
+        proxy(replicas, kind === 'prefix-affinity', request, response).catch((error: unknown) => sendError(response, error));
+      },
+      { requestTimeout: 0 },
+    );
     const report = { [address]: await listenAt(server, at) };
     const close = async () => {
-      closing = true;
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      const limit = setTimeout(() => server.closeAllConnections(), bound.drainMs);
-      await closed;
-      clearTimeout(limit);
+      await drain(bound.drainMs);
       await replicas.close();
     };
     return { report, close };

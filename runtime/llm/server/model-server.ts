@@ -1,5 +1,6 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Json } from '../../../compiler/contracts/index.ts';
+import { createDrainingServer } from '../../draining-server.ts';
 import { createPool, type Pool } from '../engine/pool.ts';
 import type { StepTime } from '../engine/step-time.ts';
 import { ApiError, parseChatCall } from './chat-request.ts';
@@ -8,13 +9,12 @@ import { createGpuMeter, gpusOf } from './gpu-metrics.ts';
 import { type ObservedStepTime, observedStepTime } from './iterations.ts';
 import { createLiveEngine } from './live-engine.ts';
 import { createEngineMetrics, type EngineMetrics, vllmFamilies } from './metrics.ts';
+import { modelList, unknownModel } from './model-list.ts';
 import { readServiceOptions } from './options.ts';
 import { printFamilies, textFormat } from './prometheus.ts';
 import { parseReplies } from './replies.ts';
 
 const bodyLimitBytes = 32 * 1024 * 1024;
-/** Longer than any client keeps an idle connection, so that the client closes it and never writes into a closing one. */
-const keepAliveMs = 120_000;
 
 export interface ModelServer {
   readonly server: Server;
@@ -68,12 +68,7 @@ export function createModelServer(id: string, options: { readonly [option: strin
     return printFamilies([...vllmFamilies(models[0] ?? id, engines, cache), ...(meter?.families(busyMs, serving.engine.nowMs()) ?? [])]);
   }
 
-  let closing = false;
-  const server = createServer({ keepAliveTimeout: keepAliveMs }, (request, response) => {
-    // A connection kept alive after its last answer would hold up the drain.
-    response.once('close', () => {
-      if (closing) setImmediate(() => server.closeIdleConnections());
-    });
+  const { server, drain } = createDrainingServer((request, response) => {
     answer(request, response).catch((error: unknown) => sendError(response, error));
   });
 
@@ -95,12 +90,8 @@ export function createModelServer(id: string, options: { readonly [option: strin
     }
     if (coldForMs() > 0) throw new ColdStart(coldForMs());
     if (path === '/health') return sendJson(response, 200, {});
-    if (path === '/v1/models') return sendJson(response, 200, { object: 'list', data: served.map(modelObject) });
-    if (path.startsWith('/v1/models/')) {
-      const name = decodeURIComponent(path.slice('/v1/models/'.length));
-      if (!served.includes(name)) throw unknownModel(name);
-      return sendJson(response, 200, modelObject(name));
-    }
+    const list = modelList(path, served);
+    if (list !== undefined) return sendJson(response, 200, list);
     throw new ApiError(404, 'unknown_url', `Unknown request URL: GET ${path}.`);
   }
 
@@ -108,12 +99,7 @@ export function createModelServer(id: string, options: { readonly [option: strin
     server,
     coldForMs,
     close: async (drainMs) => {
-      closing = true;
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      const limit = setTimeout(() => server.closeAllConnections(), drainMs);
-      await closed;
-      clearTimeout(limit);
+      await drain(drainMs);
       serving.engine.stop();
     },
   };
@@ -127,9 +113,6 @@ class ColdStart extends ApiError {
     this.retryAfterMs = retryAfterMs;
   }
 }
-
-const modelObject = (name: string) => ({ id: name, object: 'model', created: 0, owned_by: 'dmas-opt' });
-const unknownModel = (name: string) => new ApiError(404, 'model_not_found', `The model \`${name}\` does not exist.`, 'model');
 
 /** By events: iterating a request costs several times the CPU, and this process shares its host with what is measured. */
 export function readBody(request: IncomingMessage): Promise<string> {
