@@ -77,7 +77,8 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
   const journal = await openJournal(folder.file('journal.ndjson'));
   try {
     const clients = capacityClients(project);
-    const room = roomForSearch(project, (await tools.target.room?.()) ?? null);
+    // A study that has ended is told of again wherever its cluster is; what deploys says that none answers.
+    const room = roomForSearch(project, (await tools.target.room?.().catch(() => null)) ?? null);
     const planning = createStudyPlanning(project, folder, journal, options.given, room);
     return await runStudy(
       {
