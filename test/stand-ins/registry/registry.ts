@@ -6,9 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** The reference implementation, as Debian packages it. */
+const program = 'docker-registry';
+
 /** Why no real registry can be started here; undefined when one can. */
 export const noRegistry: string | undefined =
-  spawnSync('docker-registry', ['--version'], { stdio: 'ignore' }).status === 0 ? undefined : 'docker-registry is not installed';
+  spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0 ? undefined : `${program} is not installed`;
 
 export interface Registry {
   /** `127.0.0.1:<port>`. */
@@ -36,7 +39,7 @@ export async function startRegistry(): Promise<Registry> {
   };
   // JSON is YAML.
   writeFileSync(join(folder, 'config.yml'), JSON.stringify(config));
-  const child: ChildProcess = spawn('docker-registry', ['serve', join(folder, 'config.yml')], { stdio: 'ignore' });
+  const child: ChildProcess = spawn(program, ['serve', join(folder, 'config.yml')], { stdio: 'ignore' });
   const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
   const ask = (path: string, headers = {}) => fetch(`http://${host}${path}`, { headers: { authorization, ...headers } });
   const close = async () => {
