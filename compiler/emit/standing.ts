@@ -11,7 +11,7 @@ import {
   type ProcessBinding,
 } from '../contracts/index.ts';
 import { accessOf } from '../plan/access.ts';
-import { egressCallerOf, type PlannedMember, plannedMembers } from '../plan/members.ts';
+import { egressCallerOf, ingressAddress, type PlannedMember, plannedMembers } from '../plan/members.ts';
 import type { MemberProgram } from '../plan/program-environment.ts';
 
 /** Ports of a member that has an address of its own: control, then its listeners in the plan's order. */
@@ -27,6 +27,8 @@ export interface Standing {
   readonly hostOf: (id: string) => string;
   /** The control port of a member that shares its address with another one; absent: every member has an address of its own. */
   readonly controlPortOf?: (id: string) => number;
+  /** Where the ingress listens, whatever else its unit listens on; absent: behind the unit's other ports. */
+  readonly ingressPort?: number;
   /** OTLP receivers as the members reach them. */
   readonly otlpEndpoints: readonly string[];
   /** Share of requests traced. */
@@ -50,15 +52,16 @@ export interface StandingMember extends PlannedMember {
 export function standingMembers(plan: Plan, bundles: readonly Bundle[], standing: Standing): readonly StandingMember[] {
   const members = plannedMembers(plan);
   const portOf = standing.controlPortOf ?? (() => controlPort);
-  const names = namesOf(members, standing.hostOf, portOf);
+  const ports = (member: PlannedMember) => portsOf(member, portOf(member.id), standing.ingressPort);
+  const names = namesOf(members, standing.hostOf, ports);
   const reached = new Map(accessOf(plan).members.map(({ id, reaches }) => [id, new Set(reaches.map(({ address }) => address))]));
   // Nobody is told where what it does not call is.
   const namesFor = (id: string) => Object.fromEntries(Object.entries(names).filter(([address]) => reached.get(id)?.has(address)));
   return members.map((member) => ({
     ...member,
     controlPort: portOf(member.id),
-    ports: portsOf(member, portOf(member.id)),
-    binding: member.program === null ? bindingOf(member, portOf(member.id), namesFor(member.id), standing) : null,
+    ports: ports(member),
+    binding: member.program === null ? bindingOf(member, portOf(member.id), ports(member), namesFor(member.id), standing) : null,
     bundle: bundles.find(({ id }) => id === member.id) ?? null,
   }));
 }
@@ -67,11 +70,13 @@ export function standingMembers(plan: Plan, bundles: readonly Bundle[], standing
 export function portsOf(
   { listens, program }: PlannedMember,
   control: number = controlPort,
+  ingressPort?: number,
 ): { readonly address: LogicalAddress; readonly port: number }[] {
   const taken = new Set<number>();
   return listens.map(({ address, port }, index) => {
     const caller = egressCallerOf(address);
-    const own = caller === undefined ? (program?.fixedPort ?? port ?? control + 1 + index) : egressPort(caller, taken);
+    const fixed = program?.fixedPort ?? port ?? (address === ingressAddress ? ingressPort : undefined);
+    const own = fixed ?? (caller === undefined ? control + 1 + index : egressPort(caller, taken));
     taken.add(own);
     return { address, port: own };
   });
@@ -81,8 +86,8 @@ export function portsOf(
 const egressPorts = { first: 20_000, count: 10_000 } as const;
 
 /**
- * The port of a caller at the egress service is made of its name: whoever else comes or goes, it stays, so no unit is replaced
- * for it, and one that drains after a change never speaks on the port of another.
+ * The port of a caller at the egress service is made of its name: whoever else comes or goes, it stays, so files change little,
+ * and one that drains after a change never speaks on the port of another.
  */
 function egressPort(caller: string, taken: ReadonlySet<number>): number {
   let at = createHash('sha256').update(caller).digest().readUInt32BE(0) % egressPorts.count;
@@ -94,11 +99,11 @@ function egressPort(caller: string, taken: ReadonlySet<number>): number {
 function namesOf(
   members: readonly PlannedMember[],
   hostOf: Standing['hostOf'],
-  controlPortOf: (id: string) => number,
+  portsFor: (member: PlannedMember) => StandingMember['ports'],
 ): { readonly [address: LogicalAddress]: PeerName } {
   return Object.fromEntries(
     members.flatMap((member) =>
-      portsOf(member, controlPortOf(member.id)).map(({ address, port }): [string, PeerName] => [
+      portsFor(member).map(({ address, port }): [string, PeerName] => [
         address,
         { host: hostOf(member.id), port, ...(member.program === null ? {} : { foreignPath: member.program.path }) },
       ]),
@@ -109,6 +114,7 @@ function namesOf(
 function bindingOf(
   member: PlannedMember,
   control: number,
+  ports: StandingMember['ports'],
   names: NonNullable<ProcessBinding['names']>,
   standing: Standing,
 ): ProcessBinding {
@@ -119,7 +125,7 @@ function bindingOf(
     replica: 0,
     instanceId: '',
     control: everywhere(control),
-    listen: Object.fromEntries(portsOf(member, control).map(({ address, port }) => [address, everywhere(port)])),
+    listen: Object.fromEntries(ports.map(({ address, port }) => [address, everywhere(port)])),
     peers: {},
     names,
     otlpEndpoints: standing.otlpEndpoints,

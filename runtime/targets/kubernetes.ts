@@ -43,7 +43,12 @@ const options = z.object({
   podAnnotations: words.describe('On pods alone, e.g. for a mesh.'),
   mesh: z.enum(['none', 'istio', 'linkerd']).default('none').describe('A mesh whose sidecars are in the pods of the namespace.'),
   networkPolicies: z.boolean().default(true).describe('Let pods reach only what their agents need.'),
-  appArmor: z.boolean().default(true).describe('Name the AppArmor profile of the container runtime. Off for clusters before 1.30.'),
+  appArmor: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Demand the AppArmor profile RuntimeDefault: nodes without AppArmor then take no pod. Without it runtimes apply it where they can.',
+    ),
   gpus: z
     .object({
       resource: z.string().default('nvidia.com/gpu').describe('Name of the resource that is a GPU.'),

@@ -2,12 +2,17 @@
  * Whether anything grows under lasting load: `npm run bench:soak [-- scenario.yaml --target docker --minutes 60 --share 0.8
  * --vcpu 0.2]`. Measures what one layout can take with a closed loop, then keeps open load at a share of it, block after
  * block as a study does, and reads resident memory and open handles of every replica and of this process, which is
- * dmas-opt itself. Slopes per hour leave out the time in which processes settle. The last line is JSON.
+ * dmas-opt itself. Slopes per hour leave out the time in which processes settle. Under load memory and handles follow the
+ * queues, so everything is also read at rest, when idle connections have been closed: once after settling, once at the
+ * end; of dmas-opt the heap too, garbage collected. The last line is JSON.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { createLaboratory } from '../../cli/laboratory.ts';
 import { layoutOf } from '../../cli/layouts.ts';
 import { openProject, openTarget } from '../../cli/project.ts';
@@ -29,12 +34,14 @@ const { values, positionals } = parseArgs({
     'block-seconds': { type: 'string', default: '60' },
     'sample-seconds': { type: 'string', default: '10' },
     'settle-minutes': { type: 'string', default: '5' },
+    'rest-seconds': { type: 'string', default: '150' },
     'sampling-ratio': { type: 'string', default: '0.05' },
   },
 });
 const file = positionals[0] ?? 'scenarios/travel-planner/scenario.yaml';
-const number = (name: 'minutes' | 'share' | 'vcpu' | 'block-seconds' | 'sample-seconds' | 'settle-minutes' | 'sampling-ratio') =>
-  Number(values[name]);
+const number = (name: Exclude<keyof typeof values, 'target' | 'layout'>) => Number(values[name]);
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 const project = await openProject(file, { target: values.target });
 const layout = await layoutOf(project, values.layout);
@@ -50,6 +57,7 @@ interface Reading {
   readonly handles: number | null;
 }
 const readings: Reading[] = [];
+const atRest: { readonly [process: string]: { readonly rssMb: number; readonly handles: number | null; readonly heapMb?: number } }[] = [];
 const blocks: Block[] = [];
 const target = await openTarget(project);
 const collector = await (await otlp.load()).start('127.0.0.1');
@@ -99,9 +107,21 @@ try {
         if (found) readings.push({ atMs: Date.now() - startedAtMs, name, ...found });
       }
     };
+    const rest = async () => {
+      await sleep(number('rest-seconds') * 1_000);
+      collectGarbage();
+      const heapMb = process.memoryUsage().heapUsed / 1024 ** 2;
+      const found = [...known, { name: 'dmas-opt', pid: 'self' as const }].flatMap(({ name, pid }) => {
+        const footprint = footprintOf(pid);
+        return footprint === null ? [] : [[name, { ...footprint, ...(pid === 'self' ? { heapMb } : {}) }] as const];
+      });
+      atRest.push(Object.fromEntries(found));
+      console.log(`at rest: ${found.map(([name, { rssMb, handles }]) => `${name} ${rssMb.toFixed(1)} MB ${handles} handles`).join(', ')}`);
+    };
     const timer = setInterval(() => void sample().catch(() => {}), number('sample-seconds') * 1_000);
     try {
       for (let round = 2; Date.now() - startedAtMs < number('minutes') * 60_000; round += 1) {
+        if (atRest.length === 0 && Date.now() - startedAtMs > number('settle-minutes') * 60_000) await rest();
         const { block } = await arena.block({ ...request(`soak-${round}`, round, number('block-seconds')), rateScale }, signal);
         deploymentId = block.deploymentId;
         blocks.push(block);
@@ -113,6 +133,7 @@ try {
           `${minute} min: p50 ${p50?.toFixed(0) ?? '?'} ms, dmas-opt ${own?.rssMb.toFixed(0)} MB ${own?.handles} handles ${faults}`,
         );
       }
+      await rest();
     } finally {
       clearInterval(timer);
     }
@@ -141,6 +162,20 @@ for (const [name, { rssMb, handles }] of Object.entries(replicas))
     `${name}: ${rssMb.perHour} MB/h [${rssMb.low}, ${rssMb.high}], ${rssMb.first} to ${rssMb.last} MB; ` +
       `${handles.perHour} handles/h [${handles.low}, ${handles.high}], ${handles.first} to ${handles.last}`,
   );
+/** First and last reading at rest of every process that was there both times. */
+function grownAtRest() {
+  const [first, last] = [atRest[0] ?? {}, atRest.at(-1) ?? {}];
+  const pair = (a: number | null | undefined, b: number | null | undefined) => [rounded(a ?? null), rounded(b ?? null)];
+  return Object.fromEntries(
+    Object.entries(last).flatMap(([name, now]) => {
+      const then = first[name];
+      if (then === undefined || atRest.length < 2) return [];
+      const heap = now.heapMb === undefined ? {} : { heapMb: pair(then.heapMb, now.heapMb) };
+      return [[name, { rssMb: pair(then.rssMb, now.rssMb), handles: pair(then.handles, now.handles), ...heap }]];
+    }),
+  );
+}
+
 const requests = blocks.flatMap(({ classes }) => Object.values(classes)).reduce((sum, each) => sum + each.requests, 0);
 const answered = blocks.reduce((sum, block) => sum + (metricOf(block, 'throughput') ?? 0) * (block.durationMs / 1_000), 0);
 const throttledSeconds = blocks.flatMap(({ usage }) => usage).reduce((sum, each) => sum + (each.throttledSeconds ?? 0), 0);
@@ -160,6 +195,7 @@ console.log(
       invalidBlocks: blocks.filter(({ quality }) => !quality.valid).length,
       blocks: blocks.length,
       replicas,
+      atRest: grownAtRest(),
     },
   }),
 );

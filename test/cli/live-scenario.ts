@@ -18,10 +18,11 @@ export interface Behaviour {
 export function writeApplication(folder: string, behaviour: Behaviour = {}): string {
   const { sleepMs = 0, dies = false, diesAfterMs = 0, version = 1 } = behaviour;
   mkdirSync(folder, { recursive: true });
-  const deployed = "process.argv[1]?.includes('/bundles/shout')";
+  const deployed = "JSON.parse(readFileSync(process.env.DMAS_BINDING ?? '/dev/null', 'utf8') || '{}').id === 'shout'";
   writeFileSync(
     join(folder, 'workflow.ts'),
-    `import { agent, codeAgent, workflow, z } from 'dmas-opt';
+    `import { readFileSync } from 'node:fs';
+import { agent, codeAgent, workflow, z } from 'dmas-opt';
 ${dies ? `if (${deployed}) throw new Error('the licence server is unknown');` : ''}
 ${diesAfterMs > 0 ? `if (${deployed}) setTimeout(() => { process.stderr.write('out of licences\\n'); process.exit(3); }, ${diesAfterMs});` : ''}
 const text = z.object({ text: z.string() });

@@ -23,6 +23,8 @@ export interface Context {
   nameOf(id: string): string;
   /** Headless Service: one address for each replica. */
   peersOf(id: string): string;
+  /** Service with one address before all replicas. */
+  balancedOf(id: string): string;
   accessOf(id: string): MemberAccess;
   podOf(id: string): PodGroup;
   metadata(name: string, component: string, extra?: Partial<KubernetesMetadata>): KubernetesMetadata;
@@ -41,12 +43,14 @@ export function contextOf(input: KubernetesInput): Context {
   const ids = input.access.members.map(({ id }) => id);
   const names = memberNames(prefix, ids);
   const nameOf = (id: string) => names.get(id) ?? fail('DMAS_EXPORT', `There is no unit or service "${id}" in this layout.`);
-  const peersOf = (id: string) => `${nameOf(id)}-peers`;
+  const balancedOf = (id: string) => [nameOf(id), ...[input.serviceVersions?.[id] ?? []].flat()].join('-');
+  const peersOf = (id: string) => `${balancedOf(id)}-peers`;
   const shared = groupsOf(input, ids);
   const members = standingMembers(plan, input.bundles, {
     deploymentId: input.name ?? plan.application,
     hostOf: peersOf,
     controlPortOf: (id) => controlPort + portsPerMember * Math.max(0, shared.find((group) => group.includes(id))?.indexOf(id) ?? 0),
+    ...(input.ingressPort === undefined ? {} : { ingressPort: input.ingressPort }),
     otlpEndpoints: input.otlpEndpoints,
     samplingRatio: input.samplingRatio ?? defaults.samplingRatio,
     queueLimit: input.queueLimit ?? defaults.queueLimit,
@@ -66,6 +70,7 @@ export function contextOf(input: KubernetesInput): Context {
     pods,
     nameOf,
     peersOf,
+    balancedOf,
     accessOf: (id) =>
       lookUp(
         input.access.members.find((member) => member.id === id),

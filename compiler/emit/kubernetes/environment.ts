@@ -31,7 +31,7 @@ const podName = ({ program }: StandingMember): Variable[] =>
   program?.instrumented === true ? [{ name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }] : [];
 
 /** What a program of others is told. It looks nothing up again, so neighbours are named by Services with one stable address. */
-function told({ input, members, nameOf, accessOf }: Context, member: StandingMember): Variable[] {
+function told({ input, members, balancedOf, accessOf }: Context, member: StandingMember): Variable[] {
   const { program, secrets } = member;
   if (program === null) return [];
   const plain = programEnvironment({
@@ -42,7 +42,7 @@ function told({ input, members, nameOf, accessOf }: Context, member: StandingMem
     deploymentId: input.name ?? input.plan.application,
     otlpEndpoints: input.otlpEndpoints,
     port: member.ports[0]?.port ?? 0,
-    at: (address) => standingAt(members, nameOf, address),
+    at: (address) => standingAt(members, balancedOf, address),
     // Kubernetes puts values of variables that stand before into `$(NAME)`.
     secrets: Object.fromEntries(secrets.map((name) => [name, `$(${name})`])),
   });

@@ -54,6 +54,13 @@ export interface KubernetesInput {
   readonly drainMs?: number;
   /** Secrets of the namespace that hold the values, by member; default `<name of the member>-secrets`. None is written here. */
   readonly secretNames?: { readonly [member: string]: string };
+  /**
+   * By member, part of the names of its Services: several versions of it stand side by side, each with names of its own, so that who
+   * was told a name goes on calling that version. Absent: names outlast versions. At most seven characters.
+   */
+  readonly serviceVersions?: { readonly [member: string]: string };
+  /** Where the ingress listens, whatever else its unit listens on; absent: behind the unit's other ports. */
+  readonly ingressPort?: number;
   /** What a study measured: autoscaling and start-up times come from it. */
   readonly facts?: Pick<ExportFacts, 'capacityPerReplica' | 'startMs'>;
   /** Default: `cpu` where facts say how much CPU a replica needs at its capacity. */

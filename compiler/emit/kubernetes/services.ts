@@ -33,7 +33,7 @@ export function servicesOf(context: Context, member: StandingMember): readonly K
     ...(isToldToPrograms(context, member) ? ports : []),
   ];
   const found = member.ports.length > 0 || context.podOf(member.id).sticky;
-  return [...(found ? [headless] : []), ...(balanced.length === 0 ? [] : [service(context.nameOf(member.id), { ports: balanced })])];
+  return [...(found ? [headless] : []), ...(balanced.length === 0 ? [] : [service(context.balancedOf(member.id), { ports: balanced })])];
 }
 
 /**

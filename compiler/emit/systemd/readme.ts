@@ -53,11 +53,9 @@ export function systemdReadme({ plan, access, facts }: EmitInput, written: Writt
     '',
     '```sh',
     `systemctl list-units '${application}*'`,
-    ...(first === undefined
-      ? []
-      : [`sudo curl -sS --unix-socket /run/${application}/${first.name}/control.sock http://localhost/readyz   # every replica has one`]),
+    ...(first === undefined ? [] : waitUntilReady(application)),
     `curl -sS http://127.0.0.1:${settings.port}/ -H 'content-type: application/json' -d '<an input as JSON>'`,
-    `systemd-analyze security '${application}-*'`,
+    `systemd-analyze security --no-pager | grep '${application}-'`,
     '```',
     '',
     ...claimLines(facts),
@@ -100,3 +98,10 @@ export function systemdReadme({ plan, access, facts }: EmitInput, written: Writt
     '',
   ].join('\n');
 }
+
+/** Programs that have begun are not ready yet, and `systemctl` does not wait for that. */
+const waitUntilReady = (application: string): string[] => [
+  "for replica in $(ls bindings | sed 's/[.]json$//'); do   # each says when it is ready",
+  `  until sudo curl -fs --unix-socket /run/${application}/$replica/control.sock http://localhost/readyz; do sleep 1; done`,
+  'done',
+];

@@ -48,15 +48,14 @@ export async function untilReady(
     if (waiting.length === 0) return;
     for (const one of waiting) {
       const found = whyNot(pods, makers, one, []);
-      if (found?.explanation?.final) await refuse(cluster, one, found.pod, found.explanation);
+      if (found.explanation?.final) await refuse(cluster, one, found.pod, found.explanation);
     }
     const allRun = waiting.every(({ owns, replicas }) => podsOf(pods, owns).filter(isRunning).length >= replicas);
     if (!allRun) ranAt = undefined;
     else ranAt ??= Date.now();
     const late = ranAt === undefined ? Date.now() - startedAt > patience.startMs : Date.now() - ranAt > patience.readyMs;
     if (late) {
-      const [one] = waiting;
-      if (one !== undefined) await giveUp(cluster, pods, makers, one, ranAt === undefined ? patience.startMs : patience.readyMs);
+      await giveUp(cluster, pods, makers, waiting, ranAt === undefined ? patience.startMs : patience.readyMs);
     }
     await changeOrPause(pods, makers, context.signal);
   }
@@ -70,34 +69,48 @@ interface Reason {
   readonly explanation: Explanation | null;
 }
 
-function whyNot(pods: ObjectView, makers: ObjectView, one: Expected, events: readonly KubernetesEvent[]): Reason | null {
+function whyNot(pods: ObjectView, makers: ObjectView, one: Expected, events: readonly KubernetesEvent[]): Reason {
   const present = podsOf(pods, one.owns).filter((pod) => !isReady(pod));
   const reasons = present.map((pod): Reason => {
     const about = events.filter((event) => involved(event) === pod.metadata.name);
     return { pod, explanation: explainPod(pod, about, one.foreign) };
   });
-  const best =
-    reasons.find(({ explanation }) => explanation?.final) ?? reasons.find(({ explanation }) => explanation !== null) ?? reasons[0];
+  const best = reasons.find(({ explanation }) => explanation?.final) ?? reasons.find(({ explanation }) => explanation !== null);
   if (best !== undefined) return best;
-  const maker = makers.objects.find(({ metadata }) => metadata.name === one.maker);
-  const conditions = (maker?.status as { readonly conditions?: readonly Condition[] } | undefined)?.conditions ?? [];
-  const about = events.filter((event) => involved(event).startsWith(one.maker));
-  return { pod: null, explanation: explainNoPod(conditions, about) };
+  // Some pods may be there and others refused, by a quota that has room for the first.
+  const refused = podsOf(pods, one.owns).length < one.replicas ? whyNone(makers, one, events) : null;
+  return refused === null && reasons[0] !== undefined ? reasons[0] : { pod: null, explanation: refused };
+}
+
+function whyNone(makers: ObjectView, { maker }: Expected, events: readonly KubernetesEvent[]): Explanation | null {
+  const found = makers.objects.find(({ metadata }) => metadata.name === maker);
+  const conditions = (found?.status as { readonly conditions?: readonly Condition[] } | undefined)?.conditions ?? [];
+  const about = events.filter((event) => involved(event).startsWith(maker));
+  return explainNoPod(conditions, about);
 }
 
 const involved = (event: KubernetesEvent): string => (event.involvedObject as { readonly name?: string } | undefined)?.name ?? '';
 
-async function giveUp(cluster: Cluster, pods: ObjectView, makers: ObjectView, one: Expected, waitedMs: number): Promise<never> {
+async function giveUp(
+  cluster: Cluster,
+  pods: ObjectView,
+  makers: ObjectView,
+  waiting: readonly Expected[],
+  waitedMs: number,
+): Promise<void> {
   const events = await cluster
     .ask<{ readonly items: readonly KubernetesEvent[] }>('GET', collectionPath(cluster, 'v1/Event'), { query: { limit: 500 } })
     .then(({ items }) => items)
     // Who may not read events is told what the pod itself says.
     .catch(() => []);
-  const reason = whyNot(pods, makers, one, events);
+  // Most of those that wait do so for a neighbour: the one to name is the one of which more than that is known.
+  const known = waiting.find((each) => whyNot(pods, makers, each, []).explanation !== null);
+  const one = known ?? waiting[0];
+  if (one === undefined) return;
+  const { explanation, pod } = whyNot(pods, makers, one, events);
   const late = `was not ready within ${waitedMs} ms`;
-  const explanation = reason?.explanation;
-  const why = explanation ? `${late}: ${explanation.why}` : reason?.pod ? late : `${late}: no pod was made`;
-  return refuse(cluster, one, reason?.pod ?? null, { why, fix: explanation?.fix ?? 'See the log of the unit.', final: true });
+  const why = explanation ? `${late}: ${explanation.why}` : pod ? late : `${late}: no pod was made`;
+  await refuse(cluster, one, pod, { why, fix: explanation?.fix ?? 'See the log of the unit.', final: true });
 }
 
 const tailLines = 20;

@@ -4,7 +4,7 @@ import { labels } from './labels.ts';
 import { helperOptions, type KubernetesOptions } from './options.ts';
 import { isReady, type Pod } from './pods.ts';
 import { ownership } from './record.ts';
-import { drainTraces, isLocal, tracesObjects, tracesRole } from './traces.ts';
+import { drainTraces, isLocal, oneAfterAnother, tracesObjects, tracesRole } from './traces.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
 import type { ObjectView } from './watch.ts';
 
@@ -17,6 +17,7 @@ export class Collector {
   #endpoints: readonly string[];
   #tunnel: Tunnel | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #drain: () => Promise<void> = async () => {};
 
   constructor(otlpEndpoints: readonly string[]) {
     this.#receivers = otlpEndpoints.filter(isLocal);
@@ -50,11 +51,14 @@ export class Collector {
     if (!this.needed) return;
     const holder = () => pods.objects.find((pod) => pod.metadata.labels?.[labels.role] === tracesRole && isReady(pod as Pod));
     this.#tunnel = await openTunnel(cluster, () => holder()?.metadata.name, tracesPort);
+    const tunnel = this.#tunnel;
+    this.#drain = oneAfterAnother(async () => void (await drainTraces(tunnel, this.#receivers)));
     this.#timer = setInterval(() => void this.fetch().catch(() => {}), fetchEveryMs).unref();
   }
 
-  async fetch(): Promise<void> {
-    if (this.#tunnel !== undefined) await drainTraces(this.#tunnel, this.#receivers);
+  /** What was held when this was called is with the receivers when it has ended. */
+  fetch(): Promise<void> {
+    return this.#drain();
   }
 
   async close(): Promise<void> {

@@ -3,23 +3,23 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DmasError, type Incident, type Plan, type ProcessUsage, type StageContext } from '../../../compiler/contracts/index.ts';
 import { redactor } from '../supervise/log.ts';
-import { fileName } from '../supervise/members.ts';
-import type { Deployment, DeployRequest, ModelServerAddress, UpdateRequest } from '../target.ts';
+import { drainWaves, fileName } from '../supervise/members.ts';
+import type { Deployment, DeployRequest, ModelServerAddress, UpdateRequest, UpdateSteps } from '../target.ts';
 import { applyObject } from './apply.ts';
 import { interrupted, untilReady } from './bring-up.ts';
 import type { Cluster, KubernetesObject } from './cluster.ts';
 import { Collector } from './collector.ts';
 import { Doors } from './doors.ts';
 import { explained } from './failures.ts';
-import { Fleet, killMarginMs } from './fleet.ts';
+import { type Crew, Fleet, killMarginMs } from './fleet.ts';
 import { labels, labelValue, objectName, selectorOf } from './labels.ts';
 import type { KubernetesOptions } from './options.ts';
 import { type DeploymentRecord, openRecord } from './record.ts';
 import { type Staged, stagePlan } from './stage.ts';
-import { applyOwn, belongs, memberName, type StagedMember } from './staged.ts';
+import { applyOwn, belongs, memberName } from './staged.ts';
 import { removeAllOf } from './tear-down.ts';
 import { tracesRole } from './traces.ts';
-import { type Standing, updateOnKubernetes } from './update.ts';
+import { KubernetesUpdate, type Standing } from './update.ts';
 import { ObjectView } from './watch.ts';
 
 /** How often usage is taken, so that little of what a crashed replica cost is lost; each time is a request per replica. */
@@ -60,7 +60,9 @@ class KubernetesDeployment implements Deployment {
   readonly #fleet: Fleet;
   readonly #doors: Doors;
   readonly #collector: Collector;
-  readonly #redact: (text: string) => string;
+  readonly #stopping = new AbortController();
+  #environment: DeployRequest['environment'];
+  #redact: (text: string) => string;
   #standing: Standing;
   #record: DeploymentRecord | undefined;
   #usageTimer: NodeJS.Timeout | undefined;
@@ -75,6 +77,7 @@ class KubernetesDeployment implements Deployment {
     this.#context = context;
     this.#standing = { plan: request.plan, members: [], common: [] };
     this.#name = objectName(options.namePrefix, request.deploymentId);
+    this.#environment = request.environment;
     this.#redact = redactor(request.environment);
     const selector = selectorOf({ [labels.deployment]: labelValue(request.deploymentId) });
     this.#pods = new ObjectView(cluster, 'v1/Pod', selector);
@@ -94,12 +97,10 @@ class KubernetesDeployment implements Deployment {
 
   /** Pods by their own addresses where each is to get its share; the one before several by its name, which outlasts a pod. */
   get jobUrls(): readonly string[] {
-    return this.#standing.members.flatMap((member) => {
-      if (member.publicPort === null) return [];
-      const { publicPort: port, host } = member;
-      if (member.replicas === 1) return [`http://${host}:${port}`];
-      const places = this.#fleet.replicas.get(member.id)?.places ?? [];
-      return places.flatMap(({ pod }) => (pod?.status?.podIP === undefined ? [] : [`http://${pod.status.podIP}:${port}`]));
+    return this.#fleet.present.flatMap(({ member: { publicPort: port, host, replicas: count }, replicas }) => {
+      if (port === null) return [];
+      if (count === 1) return [`http://${host}:${port}`];
+      return replicas.places.flatMap(({ pod }) => (pod?.status?.podIP === undefined ? [] : [`http://${pod.status.podIP}:${port}`]));
     });
   }
 
@@ -115,13 +116,13 @@ class KubernetesDeployment implements Deployment {
     const collector = await this.#collector.objects(this.#name, this.id, this.#options);
     const { plan, bundles } = this.#request;
     const staged = this.#stage(plan, bundles);
-    this.#adopt({ plan, ...staged });
     const { members, common } = staged;
-    for (const member of members) this.#fleet.replicas.set(member.id, this.#fleet.follow(member));
+    this.#standing = { plan, ...staged };
+    this.#fleet.present = this.#fleet.crewsFor(members);
     const first = [...collector, ...common, ...members.flatMap(({ doors }) => doors)];
     await Promise.all(first.map((object) => applyObject(this.#cluster, object, signal)));
     await Promise.all(members.map((member) => applyOwn(this.#cluster, member, signal)));
-    await this.#untilReady(members, this.#collector.needed, signal);
+    await this.#untilReady(plan, this.#fleet.present, this.#collector.needed, signal);
     await this.#doors.open();
     await this.#collector.open(this.#cluster, this.#pods);
     this.#usageTimer = setInterval(() => void this.usage().catch(() => {}), usageEveryMs).unref();
@@ -144,7 +145,7 @@ class KubernetesDeployment implements Deployment {
   }
 
   async flushTraces(): Promise<void> {
-    await this.#fleet.tellAll('POST', '/flush');
+    await this.#fleet.tell(this.#fleet.everyone, 'POST', '/flush');
     await this.#collector.fetch();
   }
 
@@ -156,8 +157,8 @@ class KubernetesDeployment implements Deployment {
     return this.#fleet.kill(unit, replica);
   }
 
-  update(request: UpdateRequest, context: StageContext): Promise<void> {
-    const update = this.#updating.then(() => this.#update(request, context));
+  update(request: UpdateRequest, context: StageContext, steps: UpdateSteps = {}): Promise<void> {
+    const update = this.#updating.then(() => this.#update(request, context, steps));
     this.#updating = update.catch(() => {});
     return update;
   }
@@ -172,6 +173,7 @@ class KubernetesDeployment implements Deployment {
   }
 
   async #tearDown(graceMs: number): Promise<void> {
+    this.#stopping.abort(new Error('the deployment is being stopped'));
     clearInterval(this.#usageTimer);
     await this.#updating;
     this.#fleet.supervise(false);
@@ -184,18 +186,18 @@ class KubernetesDeployment implements Deployment {
     await Promise.all([this.#pods.close(), this.#makers.close()]);
   }
 
-  async #update({ plan, bundles }: UpdateRequest, context: StageContext): Promise<void> {
+  async #update({ plan, bundles, environment }: UpdateRequest, context: StageContext, steps: UpdateSteps): Promise<void> {
+    this.#environment = { ...this.#environment, ...environment };
+    this.#redact = redactor(this.#environment);
     const parts = {
       ...{ cluster: this.#cluster, options: this.#options, pods: this.#pods, fleet: this.#fleet, doors: this.#doors },
-      untilReady: (members: readonly StagedMember[], signal: AbortSignal) => this.#untilReady(members, false, signal),
-      adopt: (next: Standing) => this.#adopt(next),
+      stopping: this.#stopping.signal,
+      untilReady: (crews: readonly Crew[], signal: AbortSignal) => this.#untilReady(plan, crews, false, signal),
+      adopt: (standing: Standing) => {
+        this.#standing = standing;
+      },
     };
-    await updateOnKubernetes(parts, this.#standing, { plan, ...this.#stage(plan, bundles) }, context);
-  }
-
-  #adopt(standing: Standing): void {
-    this.#standing = standing;
-    this.#fleet.staged = standing.members;
+    await new KubernetesUpdate(parts, this.#standing, { plan, ...this.#stage(plan, bundles) }, context, steps).run();
   }
 
   #stage(plan: Plan, bundles: DeployRequest['bundles']): Staged {
@@ -204,18 +206,21 @@ class KubernetesDeployment implements Deployment {
       bundles,
       name: this.#name,
       options: this.#options,
-      request: this.#request,
+      request: { ...this.#request, environment: this.#environment },
       otlpEndpoints: this.#collector.endpoints,
       reference: this.#record?.reference ?? null,
     });
   }
 
-  async #untilReady(members: readonly StagedMember[], collector: boolean, signal: AbortSignal): Promise<void> {
+  async #untilReady(plan: Plan, crews: readonly Crew[], collector: boolean, signal: AbortSignal): Promise<void> {
     const patience = {
       readyMs: this.#request.readyTimeoutMs,
       startMs: Math.max(this.#options.startTimeoutMs, this.#request.readyTimeoutMs),
     };
-    const expected = members.map((member) => ({
+    // Who waits for a callee is not at fault: callees first.
+    const order = drainWaves(plan).flat();
+    const calleesFirst = [...crews].sort((a, b) => order.indexOf(b.member.id) - order.indexOf(a.member.id));
+    const expected = calleesFirst.map(({ member }) => ({
       ...{ name: memberName(member), replicas: member.replicas, maker: member.maker, foreign: member.foreign },
       owns: (pod: KubernetesObject) => belongs(pod, member),
     }));
@@ -229,23 +234,22 @@ class KubernetesDeployment implements Deployment {
       },
     );
     this.#fleet.notice();
-    for (const { id } of members) {
-      const replicas = this.#fleet.replicas.get(id);
-      if (replicas) replicas.supervised = true;
-    }
+    for (const { replicas } of crews) replicas.supervised = true;
   }
 
   async #keepLogs(): Promise<void> {
     await Promise.all(
-      this.#fleet.held().map(async ({ place: { id, replica, pod } }) => {
-        if (pod === null) return;
-        const text = await this.#fleet.log(id, replica, { limitBytes: keptLogBytes });
-        const file = join(this.#request.folder, 'logs', `${fileName(id)}-${replica}.log`);
-        // A full disk must not keep pods alive.
-        try {
-          writeFileSync(file, this.#redact(text), { mode: 0o600 });
-        } catch {}
-      }),
+      this.#fleet.present
+        .flatMap(({ replicas }) => replicas.places)
+        .map(async ({ id, replica, pod }) => {
+          if (pod === null) return;
+          const text = await this.#fleet.log(id, replica, { limitBytes: keptLogBytes });
+          const file = join(this.#request.folder, 'logs', `${fileName(id)}-${replica}.log`);
+          // A full disk must not keep pods alive.
+          try {
+            writeFileSync(file, this.#redact(text), { mode: 0o600 });
+          } catch {}
+        }),
     );
   }
 }

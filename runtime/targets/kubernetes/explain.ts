@@ -41,7 +41,19 @@ export function explainPod(pod: Pod, events: readonly KubernetesEvent[] = [], fo
   }
   if (pod.status?.reason === 'Evicted')
     return { why: `was evicted: ${oneLine(pod.status.message ?? '')}`, fix: 'Free room on the nodes, or lower resources.', final: false };
+  if (pod.status?.phase === 'Failed' && pod.status.reason !== undefined) return explainRefusal(pod.status.reason, pod.status.message ?? '');
   return explainScheduling(pod.status?.conditions ?? []) ?? explainEvents(events);
+}
+
+/** A node may refuse what the scheduler gave it. What it has no room for may fit elsewhere; what it cannot do, it cannot do later. */
+function explainRefusal(reason: string, message: string): Explanation {
+  const says = message === '' ? '' : `: ${oneLine(message)}`;
+  const able = !/^(AppArmor|SysctlForbidden|PodOSNotSupported|PodOSSelectorNodeLabelDoesNotMatch)$/.test(reason);
+  return {
+    why: `its node refuses it (${reason})${says}`,
+    fix: reason === 'AppArmor' ? 'Set target.appArmor to false.' : 'See the message; other nodes may take it.',
+    final: !able,
+  };
 }
 
 function explainWaiting({ image = 'its image', state }: ContainerStatus): Explanation | null {

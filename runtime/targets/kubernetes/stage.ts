@@ -1,20 +1,21 @@
-import { canonicalJson, fail, type Plan, type ProcessBinding } from '../../../compiler/contracts/index.ts';
+import { canonicalJson, fail, type PeerName, type Plan, type ProcessBinding } from '../../../compiler/contracts/index.ts';
 import { componentOf } from '../../../compiler/emit/kubernetes/context.ts';
 import type { GpuNodes } from '../../../compiler/emit/kubernetes/input.ts';
 import { memberNames, prefixOf } from '../../../compiler/emit/kubernetes/names.ts';
 import { objectsOf } from '../../../compiler/emit/kubernetes/objects.ts';
 import { controlPort, portsOf } from '../../../compiler/emit/standing.ts';
 import { accessOf } from '../../../compiler/plan/access.ts';
-import { type PlannedMember, plannedMembers } from '../../../compiler/plan/members.ts';
+import { ingressAddress, type PlannedMember, plannedMembers } from '../../../compiler/plan/members.ts';
+import { settingsOf } from '../supervise/members.ts';
 import type { DeployRequest } from '../target.ts';
 import type { KubernetesObject } from './cluster.ts';
 import { filesAsConfigMaps, loader } from './code.ts';
-import { jobRole } from './job.ts';
 import { digestOf, labels, labelValue } from './labels.ts';
 import type { KubernetesOptions } from './options.ts';
 import { type DeploymentRecord, ownership } from './record.ts';
 import type { StagedMember } from './staged.ts';
-import { tracesRole } from './traces.ts';
+import { isGateway, shortVersion, versionsOf } from './versions.ts';
+import { waysOf } from './ways.ts';
 import { dressWorkload, isWorkload, type Workload } from './workload.ts';
 
 export interface StageInput extends Pick<DeployRequest, 'plan' | 'bundles'> {
@@ -49,32 +50,55 @@ export function stagePlan(input: StageInput): Staged {
     planned.map(({ id }) => id),
   );
   const nameOf = (id: string) => names.get(id) ?? id;
-  const objects = objectsOf({
-    ...objectsInput(input),
-    secretNames: Object.fromEntries(planned.map((member) => [member.id, secretName(nameOf(member.id), member)])),
-    commands: Object.fromEntries(
-      (input.options.imageOf === undefined ? planned : [])
-        .filter(({ program }) => program === null)
-        .map(({ id }) => [id, ['node', '--input-type=module', '-e', loader]]),
-    ),
-  }).map((object) => owned(object, input));
+  const gateway = planned.find(isGateway);
+  const entryHost = gateway === undefined ? undefined : `${nameOf(gateway.id)}-entry`;
+  const objectsWith = (serviceVersions: { readonly [member: string]: string }) =>
+    objectsOf({
+      ...objectsInput(input),
+      serviceVersions,
+      secretNames: Object.fromEntries(planned.map((member) => [member.id, secretName(nameOf(member.id), member)])),
+      commands: Object.fromEntries(
+        (input.options.imageOf === undefined ? planned : [])
+          .filter(({ program }) => program === null)
+          .map(({ id }) => [id, ['node', '--input-type=module', '-e', loader]]),
+      ),
+    }).map((object) => told(owned(object, input), input, gateway?.id, entryHost));
   const componentFor = new Map(planned.map(({ id }) => [componentOf(nameOf(id), prefix), id]));
   const idOf = ({ kind, metadata }: KubernetesObject) => {
     const id = componentFor.get(metadata.labels?.['app.kubernetes.io/component'] ?? '');
     // Rules for all pods have a component of their own, which a unit may be named like.
     return kind === 'NetworkPolicy' && id !== undefined && metadata.name !== nameOf(id) ? undefined : id;
   };
-  const members = planned.map((member) =>
-    stageMember(
-      member,
-      objects.filter((object) => idOf(object) === member.id),
-      nameOf(member.id),
-      input,
-    ),
-  );
+  const unversioned = objectsWith({});
+  const versions = versionsOf(planned, (id) => unversioned.filter((object) => idOf(object) === id), input.bundles, accessOf(plan));
+  const versionOf = (id: string) => versions.get(id) ?? '';
+  // Users know a gateway by a name that outlasts everything behind it.
+  const versioned = planned.filter((member) => member !== gateway).map(({ id }) => [id, shortVersion(versionOf(id))]);
+  const objects = objectsWith(Object.fromEntries(versioned));
+  const members = planned
+    .map((member) =>
+      stageMember(
+        member,
+        objects.filter((object) => idOf(object) === member.id),
+        { name: nameOf(member.id), version: versionOf(member.id) },
+        input,
+      ),
+    )
+    .map((member) => (entryHost !== undefined && member.id === plan.ingress.unit ? withEntry(member, entryHost) : member));
   const common = objects.filter((object) => idOf(object) === undefined);
-  return { members, common: [...common, ...waysOf(name, request.deploymentId, members, input)] };
+  return {
+    members,
+    common: [
+      ...common,
+      ...(input.options.networkPolicies
+        ? waysOf({ name, deploymentId: request.deploymentId, members }).map((way) => owned(labelled(way, input), input))
+        : []),
+    ],
+  };
 }
+
+/** A gateway is told once where the ingress listens, so that is the same in every layout; below the ports of the next member of a pod. */
+const entryPort = controlPort + 99;
 
 const objectsInput = ({ plan, bundles, name, options, otlpEndpoints, request }: StageInput) => ({
   plan,
@@ -88,6 +112,7 @@ const objectsInput = ({ plan, bundles, name, options, otlpEndpoints, request }: 
   annotations: options.annotations,
   podAnnotations: options.podAnnotations,
   ...(options.serviceAccount === '' ? {} : { serviceAccount: options.serviceAccount }),
+  ingressPort: entryPort,
   otlpEndpoints,
   samplingRatio: request.samplingRatio,
   queueLimit: options.queueLimit,
@@ -108,6 +133,11 @@ function limitGpus(plan: Plan, { gpus: { limit } }: KubernetesOptions): void {
       fix: 'Raise the limit, or search fewer engine replicas or GPUs per replica.',
     });
 }
+
+const labelled = (object: KubernetesObject, { options }: StageInput): KubernetesObject => ({
+  ...object,
+  metadata: { ...object.metadata, labels: options.labels },
+});
 
 /** On every object: whose it is; and with its record it goes. */
 function owned(object: KubernetesObject, { request, reference }: StageInput): KubernetesObject {
@@ -144,23 +174,27 @@ function secretOf(member: PlannedMember, name: string, input: StageInput): Kuber
   return [owned(secret, input)];
 }
 
-function stageMember(member: PlannedMember, objects: readonly KubernetesObject[], name: string, input: StageInput): StagedMember {
+function stageMember(
+  member: PlannedMember,
+  objects: readonly KubernetesObject[],
+  { name, version }: { readonly name: string; readonly version: string },
+  input: StageInput,
+): StagedMember {
   const workload = objects.find(isWorkload) as Workload | undefined;
   if (workload === undefined) fail('DMAS_DEPLOY_FAILED', `Nothing starts ${member.id}: it shares a pod, which this target does not do.`);
   const bundle = member.program === null ? input.bundles.find(({ id }) => id === member.id) : undefined;
   if (member.program === null && bundle === undefined)
     fail('DMAS_DEPLOY_FAILED', `There is no bundle for ${member.id}, which the plan needs.`);
-  const rest = objects.filter((object) => !isWorkload(object)).map((object) => told(object, input));
+  const rest = objects.filter((object) => !isWorkload(object));
   const doors = rest.filter(({ kind }) => kind === 'Service');
   const others = rest.filter(({ kind }) => kind !== 'Service');
-  const version = versionOf(member, workload.kind, bundle?.sha256 ?? '', others);
   const mark = {
     [labels.member]: labelValue(member.id),
     [labels.version]: version,
     [labels.deployment]: labelValue(input.request.deploymentId),
   };
   const code = bundle === undefined || input.options.imageOf !== undefined ? undefined : codeOf(name, bundle, input);
-  const ports = portsOf(member);
+  const ports = portsOf(member, controlPort, entryPort);
   const portAt = (address: string | null) => ports.find((port) => port.address === address)?.port ?? null;
   const secrets = secretOf(member, name, input);
   return {
@@ -173,6 +207,7 @@ function stageMember(member: PlannedMember, objects: readonly KubernetesObject[]
     controlPort: member.program === null ? controlPort : null,
     publicPort: portAt(member.publicAddress),
     metricsPort: portAt(member.metricsAddress),
+    settings: settingsOf(member, input.plan),
     host: doors.find(({ spec: door }) => (door as { readonly clusterIP?: string }).clusterIP === 'None')?.metadata.name ?? name,
     own: [
       ...secrets,
@@ -191,16 +226,14 @@ function stageMember(member: PlannedMember, objects: readonly KubernetesObject[]
 }
 
 /**
- * What makes one unit another: its code, its plan but for the number of replicas, what it is told, and how it is started. More replicas
- * alone change how pods are spread and which rules are needed, and are no reason to replace those that run.
+ * A gateway stays while layouts come and go behind it. It looks the ingress up under one name, which leads to the version that serves: the
+ * switch. Its ingress is ready to be called, so of one that is on a circle of callers only those that are ready are found here.
  */
-function versionOf(
-  { planned: { replicas: _, ...planned } }: PlannedMember,
-  kind: string,
-  code: string,
-  others: readonly KubernetesObject[],
-): string {
-  return digestOf(canonicalJson({ kind, code, planned, data: others.flatMap(({ data }) => data ?? []) }), 10);
+function withEntry(member: StagedMember, name: string): StagedMember {
+  const peers = member.doors.find(({ metadata }) => metadata.name === member.host);
+  if (peers === undefined) return member;
+  const { publishNotReadyAddresses: _, ...spec } = peers.spec as { readonly publishNotReadyAddresses?: boolean };
+  return { ...member, doors: [...member.doors, { ...peers, metadata: { ...peers.metadata, name }, spec }] };
 }
 
 /** Its code under a name that says what is inside, so that versions share it. */
@@ -218,12 +251,20 @@ function codeOf(name: string, bundle: { readonly code: string; readonly sha256: 
 }
 
 /** What the study decides, beside where everything is. */
-function told(object: KubernetesObject, { request }: StageInput): KubernetesObject {
+function told(
+  object: KubernetesObject,
+  { request }: StageInput,
+  gateway: string | undefined,
+  entryHost: string | undefined,
+): KubernetesObject {
   const data = object.data as { readonly [file: string]: string } | undefined;
   const text = object.kind === 'ConfigMap' ? data?.['binding.json'] : undefined;
   if (text === undefined) return object;
+  const exported = JSON.parse(text) as ProcessBinding;
+  const atEntry = exported.id === gateway && entryHost !== undefined ? { names: entryNames(exported.names, entryHost) } : {};
   const binding: ProcessBinding = {
-    ...(JSON.parse(text) as ProcessBinding),
+    ...exported,
+    ...atEntry,
     deploymentId: request.deploymentId,
     ...(request.stubbedTools === undefined ? {} : { stubbedTools: request.stubbedTools }),
     ...(request.effects === undefined ? {} : { effects: request.effects }),
@@ -231,13 +272,21 @@ function told(object: KubernetesObject, { request }: StageInput): KubernetesObje
   return { ...object, data: { ...data, 'binding.json': JSON.stringify(binding) } };
 }
 
-/** Rules that select pods select those of one version, so that those of an old one keep theirs while they drain. */
+const entryNames = (names: ProcessBinding['names'] = {}, host: string): { readonly [address: string]: PeerName } =>
+  Object.fromEntries(Object.entries(names).map(([address, name]) => [address, address === ingressAddress ? { ...name, host } : name]));
+
+/**
+ * Rules that select pods select those of one version, so that those of an old one keep theirs while they drain. What a version that stays
+ * needs may change with the plan around it: rules add up, so each set has a name of its own.
+ */
 function versioned(object: KubernetesObject, version: string, mark: { readonly [label: string]: string }): KubernetesObject {
   const spec = object.spec as { readonly [field: string]: Selector | undefined } | undefined;
   const field = object.kind === 'NetworkPolicy' ? 'podSelector' : object.kind === 'PodDisruptionBudget' ? 'selector' : undefined;
   if (field === undefined || spec === undefined) return object;
   const selector = { ...spec[field], matchLabels: { ...spec[field]?.matchLabels, ...mark } };
-  return { ...object, metadata: { ...object.metadata, name: `${object.metadata.name}-${version}` }, spec: { ...spec, [field]: selector } };
+  const content = field === 'podSelector' ? `-${digestOf(canonicalJson(spec), 6)}` : '';
+  const name = `${object.metadata.name}-${version}${content}`;
+  return { ...object, metadata: { ...object.metadata, name }, spec: { ...spec, [field]: selector } };
 }
 interface Selector {
   readonly matchLabels?: { readonly [label: string]: string };
@@ -246,36 +295,4 @@ interface Selector {
 function selecting(service: KubernetesObject, mark: { readonly [label: string]: string }): KubernetesObject {
   const spec = service.spec as { readonly selector?: { readonly [label: string]: string } };
   return { ...service, spec: { ...spec, selector: { ...spec.selector, ...mark } } };
-}
-
-/** Beside what agents need: everybody may hand in spans, and jobs may call whom users call. Rules add up. */
-function waysOf(name: string, deploymentId: string, members: readonly StagedMember[], input: StageInput): KubernetesObject[] {
-  if (!input.options.networkPolicies) return [];
-  const ofDeployment = { [labels.deployment]: labelValue(deploymentId) };
-  const policy = (suffix: string, spec: object): KubernetesObject =>
-    owned(
-      {
-        apiVersion: 'networking.k8s.io/v1',
-        kind: 'NetworkPolicy',
-        metadata: { name: `${name}-${suffix}`, labels: input.options.labels },
-        spec,
-      },
-      input,
-    );
-  const traces = { matchLabels: { ...ofDeployment, [labels.role]: tracesRole } };
-  const entries = members.filter(({ publicPort }) => publicPort !== null);
-  return [
-    policy('may-send-spans', {
-      podSelector: { matchLabels: ofDeployment },
-      policyTypes: ['Egress'],
-      egress: [{ to: [{ podSelector: traces }] }],
-    }),
-    ...entries.map(({ id, publicPort }) =>
-      policy('takes-jobs', {
-        podSelector: { matchLabels: { ...ofDeployment, [labels.member]: labelValue(id) } },
-        policyTypes: ['Ingress'],
-        ingress: [{ from: [{ podSelector: { matchLabels: { [labels.role]: jobRole } } }], ports: [{ port: publicPort }] }],
-      }),
-    ),
-  ];
 }

@@ -1,3 +1,4 @@
+import type { Json } from '../../../compiler/contracts/index.ts';
 import { applyObject } from './apply.ts';
 import type { Cluster, KubernetesObject } from './cluster.ts';
 import { labels, labelValue } from './labels.ts';
@@ -19,6 +20,8 @@ export interface StagedMember {
   readonly publicPort: number | null;
   /** Port where a model server tells its load; null for everything else. */
   readonly metricsPort: number | null;
+  /** What one that stays is told when the plan around it changes; null for those that are told nothing. */
+  readonly settings: Json;
   /** Host under which the cluster finds it. */
   readonly host: string;
   /** Objects of this version alone; the Deployment is the last of them. */

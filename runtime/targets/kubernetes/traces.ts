@@ -62,6 +62,25 @@ export async function drainTraces(tunnel: Tunnel, receivers: readonly string[]):
   return dropped;
 }
 
+/**
+ * Runs a step never twice at a time: who asks while one runs waits for the next, with all others who asked meanwhile. Spans that one
+ * fetch has taken and not yet handed over would otherwise be missing for who fetched after it and found nothing.
+ */
+export function oneAfterAnother(step: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> = Promise.resolve();
+  let next: Promise<void> | undefined;
+  return () => {
+    next ??= running
+      .catch(() => {})
+      .then(() => {
+        next = undefined;
+        running = step();
+        return running;
+      });
+    return next;
+  };
+}
+
 /** One request on a connection of its own. Rejects for any answer but 2xx. */
 export function send(
   url: string,

@@ -21,9 +21,15 @@ interface Wire {
  * Listens here and carries each connection to a pod, over a web socket of its own.
  *
  * @param pick name of the pod that takes the next connection; none: the connection is closed
+ * @param podPort asked anew for each connection where it may change
  * @param listenPort 0: any
  */
-export async function openTunnel(cluster: Cluster, pick: () => string | undefined, podPort: number, listenPort = 0): Promise<Tunnel> {
+export async function openTunnel(
+  cluster: Cluster,
+  pick: () => string | undefined,
+  podPort: number | (() => number),
+  listenPort = 0,
+): Promise<Tunnel> {
   const { PortForward } = await import('@kubernetes/client-node');
   const open = new Set<Socket>();
   const server = createServer((socket) => {
@@ -32,6 +38,7 @@ export async function openTunnel(cluster: Cluster, pick: () => string | undefine
     socket.once('close', () => open.delete(socket));
     const pod = pick();
     if (pod === undefined) return void socket.destroy();
+    const port = typeof podPort === 'number' ? podPort : podPort();
     // What the far end says of a port that refuses comes here; the connection is then of no use.
     const complaint = new Writable({
       write(chunk: Buffer, _, done) {
@@ -39,7 +46,7 @@ export async function openTunnel(cluster: Cluster, pick: () => string | undefine
         done();
       },
     });
-    const forwarded = new PortForward(cluster.config).portForward(cluster.namespace, pod, [podPort], socket, complaint, socket);
+    const forwarded = new PortForward(cluster.config).portForward(cluster.namespace, pod, [port], socket, complaint, socket);
     forwarded.then(
       (given) => {
         const wire = given as unknown as Wire;

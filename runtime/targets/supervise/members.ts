@@ -64,8 +64,8 @@ function copiesOf(member: PlannedMember, plan: Plan, bundle: Bundle | null): Mem
   }));
 }
 
-/** A gateway outlives its plan, for the sake of the connections of users: it is told what changes (see `GatewaySettings`). */
-function settingsOf({ planned }: PlannedMember, { ingress }: Plan): Json {
+/** A gateway outlives its plan, for the sake of the connections of users: it is told what changes (see `GatewaySettings`). Null for all else. */
+export function settingsOf({ planned }: Pick<PlannedMember, 'planned'>, { ingress }: Plan): Json {
   if (!('kind' in planned) || planned.kind !== 'gateway') return null;
   return { balancing: planned.options.balancing ?? null, ingress: ingress as unknown as Json };
 }

@@ -113,14 +113,18 @@ export async function redeployUnderLoad(options: RedeployOptions): Promise<Redep
           ...{ id: 'load', configurationId: 'any', purpose: 'race', round: 0, seed: options.seed },
           ...{ warmupMs: 0, durationMs: 24 * 3_600_000, samplingRatio: 0 },
         },
-        urls: deployment.ingressUrls,
+        urls: deployment.jobUrls ?? deployment.ingressUrls,
         samplesFile,
         stopFile,
         graceMs: 5_000,
         expected: undefined,
       });
       const code = await bundleJob('profiler/load/driver-main');
-      const loading = target.runJob({ id: 'load', code, input: job, folder: runs, timeoutMs: 2 ** 31 - 1 }, context) as Promise<LoadResult>;
+      const files = { writes: [samplesFile], watches: [stopFile] };
+      const loading = target.runJob(
+        { id: 'load', code, input: job, folder: runs, timeoutMs: 24 * 3_600_000, ...files },
+        context,
+      ) as Promise<LoadResult>;
       const lost = loading.then(() => {
         if (!existsSync(stopFile)) throw new Error('the load ended too early');
       });
@@ -132,9 +136,12 @@ export async function redeployUnderLoad(options: RedeployOptions): Promise<Redep
         layouts.add(configurationId(next));
         const update = await compileLive(project, next);
         const fromMs = performance.now();
-        await Promise.race([deployment.update(update, context), lost]);
+        const since = () => ((performance.now() - fromMs) / 1000).toFixed(1);
+        const phases: string[] = [];
+        const entered = (phase: string) => void phases.push(`${phase} at ${since()}`);
+        await Promise.race([deployment.update(update, context, { entered }), lost]);
         const units = update.plan.units.map(({ id, replicas }) => `${id} x${replicas}`).join(', ');
-        options.told?.(`${n}/${options.updates} in ${((performance.now() - fromMs) / 1000).toFixed(1)} s: ${units}`);
+        options.told?.(`${n}/${options.updates} in ${since()} s (${phases.join(', ')}): ${units}`);
       }
       const secondsPerUpdate = (performance.now() - startedMs) / 1000 / Math.max(1, options.updates);
       await sleep(1_000);

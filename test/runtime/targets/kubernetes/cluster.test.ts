@@ -79,7 +79,7 @@ describe('a deployment on a cluster', () => {
       'model-x',
       'traces',
     ]);
-    expect(deployment.jobUrls).toEqual([expect.stringMatching(/^http:\/\/\S+-peers:700\d$/)]);
+    expect(deployment.jobUrls).toEqual([expect.stringMatching(/^http:\/\/\S+-peers:7099$/)]);
     expect(deployment.ingressUrls).toEqual([expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/)]);
     expect(await target.leftovers()).toEqual([]);
     for (const { metadata } of (await all()).filter(({ metadata: { labels = {} } }) => labels['dmas-opt/deployment'] !== undefined))
@@ -94,11 +94,11 @@ describe('a deployment on a cluster', () => {
     const deployment = await target.deploy(requestOf(), testContext());
     const podsOf = async (member: string) =>
       (await listObjects(cluster, 'v1/Pod', `dmas-opt/member=${member}`)).map(({ metadata }) => metadata.name);
-    const [b, model] = [await podsOf('b'), await podsOf('model-x')];
-    const more = planOf(sketches.map((sketch) => (sketch.id === 'b' ? { ...sketch, replicas: 3 } : sketch)));
+    const [a, b, model] = [await podsOf('a'), await podsOf('b'), await podsOf('model-x')];
+    const more = planOf(sketches.map((sketch) => (sketch.id === 'a' ? { ...sketch, secrets: [] } : sketch)));
     await deployment.update({ plan: more, bundles: bundlesOf(more) }, testContext());
-    expect(await podsOf('b')).toEqual(expect.arrayContaining(b));
-    expect(await podsOf('b')).toHaveLength(3);
+    expect(await podsOf('b')).toEqual(b);
+    expect(await podsOf('a')).not.toEqual(a);
     const merged = planOf([{ id: 'a+b', ingress: true }]);
     const present = await names();
     const bundles = bundlesOf(merged);
@@ -110,7 +110,16 @@ describe('a deployment on a cluster', () => {
     await vi.waitFor(async () => expect(await names()).toEqual(present));
     expect(deployment.plan).toBe(more);
     undo();
-    await deployment.update({ plan: merged, bundles }, testContext());
+    const phases: string[] = [];
+    const seen: string[][] = [];
+    // Both plans stand while the new one is watched.
+    const watch = async () => {
+      seen.push(await podsOf('a+b'), await podsOf('b'));
+      return null;
+    };
+    await deployment.update({ plan: merged, bundles }, testContext(), { entered: (phase) => void phases.push(phase), watch });
+    expect(phases).toEqual(['prepare', 'shift', 'watch', 'commit']);
+    expect(seen.map(({ length }) => length)).toEqual([1, 2]);
     expect(await podsOf('b')).toEqual([]);
     expect(await podsOf('model-x')).toEqual(model);
     expect(deployment.incidents()).toEqual([]);
@@ -203,23 +212,43 @@ describe('a deployment on a cluster', () => {
     expect((await listObjects(cluster, 'apps/v1/Deployment', '')).length).toBe(0);
   });
 
+  it('names the one that cannot start, not one that waits for it', async () => {
+    server.fault({ kind: 'never-ready', selector: 'dmas-opt/member=a' });
+    server.fault({ kind: 'unschedulable', selector: 'dmas-opt/member=b', message: '0/1 nodes are available: 1 Insufficient cpu.' });
+    const failure = await failureOf(
+      (await targetOf({ startTimeoutMs: 2_000 })).deploy(requestOf({ readyTimeoutMs: 1_500 }), testContext()),
+    );
+    expect(failure?.message).toMatch(/^unit b replica \d did not start: was not ready within 2000 ms: no node has room for it/);
+  });
+
+  it('says at once that a quota has room for some replicas only', async () => {
+    await cluster.ask('POST', '/api/v1/namespaces/default/resourcequotas', {
+      body: { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'small' }, spec: { hard: { pods: '1' } } },
+    });
+    server.fault({ kind: 'never-ready' });
+    const request = requestOf({ plan: fixturePlan('kubernetes', [{ id: 'b', ingress: true, replicas: 2 }]) });
+    expect(await failureOf((await targetOf()).deploy(request, testContext()))).toMatchObject({
+      code: 'DMAS_DEPLOY_FAILED',
+      message: expect.stringMatching(/^unit b replica \d did not start: the quota of the namespace has no room: .*exceeded quota: small/),
+    });
+  });
+
   it('never touches what somebody else manages, not even with our label', async () => {
     const request = requestOf();
-    const name = `dmas-${request.deploymentId}-b-peers`;
+    const name = `dmas-${request.deploymentId}-b`;
     const theirs = {
       apiVersion: 'v1',
-      kind: 'Service',
+      kind: 'ServiceAccount',
       metadata: {
         name,
         labels: { 'app.kubernetes.io/managed-by': 'dmas-opt', 'dmas-opt/deployment': request.deploymentId },
         annotations: { 'argocd.argoproj.io/tracking-id': 'shop:/Service:default/x' },
       },
-      spec: { ports: [{ name: 'http', port: 80 }] },
     };
-    await cluster.ask('POST', '/api/v1/namespaces/default/services', { body: theirs });
+    await cluster.ask('POST', '/api/v1/namespaces/default/serviceaccounts', { body: theirs });
     const before = await names();
     const versionOf = async () =>
-      (await listObjects(cluster, 'v1/Service', '')).find(({ metadata }) => metadata.name === name)?.metadata.resourceVersion;
+      (await listObjects(cluster, 'v1/ServiceAccount', '')).find(({ metadata }) => metadata.name === name)?.metadata.resourceVersion;
     const version = await versionOf();
     expect(await failureOf((await targetOf()).deploy(request, testContext()))).toMatchObject({
       code: 'DMAS_DEPLOY_FAILED',

@@ -48,6 +48,16 @@ describe('why a pod does not start', () => {
     expect(found?.final).toBe(false);
   });
 
+  it('is what its node says, for good where no time will help', () => {
+    const refused = (reason: string, message: string) => explainPod(pod({}, { phase: 'Failed', reason, message, containerStatuses: [] }));
+    expect(refused('AppArmor', 'Pod was rejected: Cannot enforce AppArmor: AppArmor is not enabled on the host')).toMatchObject({
+      why: 'its node refuses it (AppArmor): Pod was rejected: Cannot enforce AppArmor: AppArmor is not enabled on the host',
+      fix: expect.stringContaining('target.appArmor'),
+      final: true,
+    });
+    expect(refused('OutOfcpu', "Pod was rejected: Node didn't have enough resource: cpu")?.final).toBe(false);
+  });
+
   it('is the latest warning where the pod itself says nothing', () => {
     const event = (reason: string, message: string, lastTimestamp: string, type = 'Warning'): KubernetesEvent => ({
       apiVersion: 'v1',

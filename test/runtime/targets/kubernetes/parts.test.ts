@@ -9,7 +9,7 @@ import type { KubernetesObject } from '../../../../runtime/targets/kubernetes/cl
 import { filesAsConfigMaps, loader } from '../../../../runtime/targets/kubernetes/code.ts';
 import { managedBy } from '../../../../runtime/targets/kubernetes/guard.ts';
 import { annotations, isAbandoned, labelValue, objectName } from '../../../../runtime/targets/kubernetes/labels.ts';
-import { isLocal } from '../../../../runtime/targets/kubernetes/traces.ts';
+import { isLocal, oneAfterAnother } from '../../../../runtime/targets/kubernetes/traces.ts';
 import { thisOwner } from '../../../../runtime/targets/process/lease.ts';
 
 const object = (metadata: Partial<KubernetesObject['metadata']>): KubernetesObject => ({
@@ -126,4 +126,39 @@ describe('what a process counts of itself', () => {
 it('knows receivers that no pod can reach', () => {
   expect(['http://127.0.0.1:4318', 'http://localhost:1', 'http://[::1]:2'].map(isLocal)).toEqual([true, true, true]);
   expect(['http://otel.example:4318', 'http://10.0.0.1:4318'].map(isLocal)).toEqual([false, false]);
+});
+
+describe('fetching what is held', () => {
+  it('ends when all that was held at its call has been handed over, also by a fetch that was under way', async () => {
+    const held = ['span'];
+    const received: string[] = [];
+    let handOver = () => {};
+    let fails = false;
+    const fetch = oneAfterAnother(async () => {
+      const taken = held.splice(0);
+      if (taken.length > 0) await new Promise<void>((resolve) => (handOver = resolve));
+      received.push(...taken);
+      if (fails) throw new Error('the tunnel broke');
+    });
+    const periodic = fetch();
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(held).toEqual([]);
+    const asked = fetch();
+    const askedToo = fetch();
+    let over = false;
+    void asked.then(() => {
+      over = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(over).toBe(false);
+    handOver();
+    await Promise.all([periodic, asked, askedToo]);
+    expect(received).toEqual(['span']);
+    // One that fails is told, and is no reason not to try again.
+    fails = true;
+    await expect(fetch()).rejects.toThrow('the tunnel broke');
+    fails = false;
+    await fetch();
+  });
 });

@@ -102,17 +102,51 @@ describe('the objects of a deployment', () => {
 describe('a version', () => {
   const first = versionsOf(stage());
 
-  it('stays when nothing of the unit changes, whatever its replicas do', () => {
+  const changed = (next: Staged) => Object.keys(first).filter((id) => versionsOf(next)[id] !== first[id]);
+
+  it('stays when nothing of the unit changes', () => {
     expect(versionsOf(stage())).toEqual(first);
-    const more = planOf(sketches.map((sketch) => (sketch.id === 'c+d' ? { ...sketch, replicas: 3 } : sketch)));
-    expect(versionsOf(stage(more))).toMatchObject({ a: first.a, 'c+d': first['c+d'], 'model-x': first['model-x'] });
   });
 
-  it('changes with the code of the unit and no other', () => {
-    const bundles = bundlesOf(planOf()).map((bundle) => (bundle.id === 'c+d' ? fixtureBundle('c+d', '', 2) : bundle));
-    const { 'c+d': changed, ...rest } = versionsOf(stage(planOf(), { bundles }));
-    expect(changed).not.toBe(first['c+d']);
-    expect(first).toMatchObject(rest);
+  it.each([
+    ['c+d', ['a', 'b', 'c+d']],
+    ['b', ['a', 'b']],
+    ['a', ['a']],
+  ])('changes with the code of %s, and with it that of whoever calls it', (id, all) => {
+    const bundles = bundlesOf(planOf()).map((bundle) => (bundle.id === id ? fixtureBundle(id, '', 2) : bundle));
+    expect(changed(stage(planOf(), { bundles })).sort()).toEqual(all);
+    const more = planOf(sketches.map((sketch) => (sketch.id === id ? { ...sketch, replicas: 3 } : sketch)));
+    expect(changed(stage(more)).sort()).toEqual(all);
+  });
+
+  it('is found under names of its own by those that were told them', () => {
+    const hosts = (staged: Staged, id: string) =>
+      memberOf(staged, id).own.flatMap(({ data }) => {
+        const text = (data as Record<string, string> | undefined)?.['binding.json'];
+        const names = text === undefined ? {} : (JSON.parse(text) as { names: Record<string, { host: string }> }).names;
+        return Object.values(names).map(({ host }) => host);
+      });
+    const staged = stage();
+    expect(hosts(staged, 'b')).toEqual([memberOf(staged, 'c+d').host]);
+    expect(memberOf(staged, 'c+d').host).toContain(first['c+d']?.slice(0, 6));
+    for (const { doors } of staged.members) for (const { metadata } of doors) expect(metadata.name.length).toBeLessThanOrEqual(63);
+  });
+
+  it('of a gateway stays whatever is behind it, and the name it knows leads to what serves', () => {
+    const gateway = (units: readonly UnitSketch[], change = (plan: Plan) => plan) =>
+      stage(change(fixturePlan('kubernetes', units, [fixtureService('front', 'gateway')])));
+    const deaf = (plan: Plan): Plan => ({ ...plan, units: plan.units.map((unit) => ({ ...unit, listens: [] })) });
+    const [before, after] = [gateway(sketches), gateway([{ id: 'a+b', ingress: true, replicas: 2 }], deaf)];
+    expect(memberOf(after, 'front').version).toBe(memberOf(before, 'front').version);
+    expect(memberOf(after, 'front').doors.map(({ metadata }) => metadata.name)).toEqual(
+      memberOf(before, 'front').doors.map(({ metadata }) => metadata.name),
+    );
+    const entry = (staged: Staged, id: string) => memberOf(staged, id).doors.find(({ metadata }) => metadata.name.endsWith('-entry'));
+    expect(entry(before, 'a')?.spec).toMatchObject({ selector: { 'dmas-opt/version': memberOf(before, 'a').version } });
+    expect(entry(after, 'a+b')?.spec).toMatchObject({ selector: { 'dmas-opt/version': memberOf(after, 'a+b').version } });
+    expect(entry(after, 'a+b')?.metadata.name).toBe(entry(before, 'a')?.metadata.name);
+    const told = memberOf(after, 'front').own.flatMap(({ data }) => JSON.stringify(data ?? {}));
+    expect(told.join()).toContain(entry(after, 'a+b')?.metadata.name);
   });
 
   it('changes where a unit calls somebody else', () => {

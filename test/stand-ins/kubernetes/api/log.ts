@@ -29,10 +29,12 @@ export function serveLog(world: World, kubelet: Kubelet, request: ApiRequest, re
     const text = log.read(from, options);
     from = upTo;
     if (text !== '') response.write(text);
-    if (log.ended || !isTrue(query.get('follow'))) response.end();
+    if (!log.ended && isTrue(query.get('follow'))) return;
+    // More may be printed before the end has gone out.
+    stop();
+    response.end();
   };
   const stop = log.onChange(more);
   response.once('close', stop);
-  response.once('finish', stop);
   more();
 }

@@ -111,12 +111,20 @@ export function watch(world: World, request: ApiRequest, response: ServerRespons
   const stop = world.store.onChange(tell);
   const beat = setInterval(() => bookmarks && !wantsTable(accept) && bookmark(), 5_000);
   const seconds = Number(query.get('timeoutSeconds') ?? 0);
-  const end = setTimeout(() => response.end(), (seconds > 0 ? seconds : 1800) * 1000);
-  open.add(response);
-  response.once('close', () => {
+  const over = () => {
     stop();
     clearInterval(beat);
     clearTimeout(end);
     open.delete(response);
-  });
+  };
+  // A slow client takes a while from the end to the close, and nothing may be written in between.
+  const end = setTimeout(
+    () => {
+      over();
+      response.end();
+    },
+    (seconds > 0 ? seconds : 1800) * 1000,
+  );
+  open.add(response);
+  response.once('close', over);
 }

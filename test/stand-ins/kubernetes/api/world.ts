@@ -16,11 +16,15 @@ export interface World {
   readonly custom: Map<string, Resource>;
   /** Folders of images: name → folder that holds what the container sees as `/`. */
   readonly images: Map<string, string>;
+  /** Which part of loopback its pods and services have, 1 to 4095: stand-ins run side by side on a machine. */
+  readonly block: number;
   /** Ends every open watch. */
   dropWatches: () => void;
   /** Asks the controllers to look again. */
   wake: () => void;
 }
+
+let worlds = 0;
 
 export function createWorld(version: KubernetesVersion): World {
   const world: World = {
@@ -31,6 +35,8 @@ export function createWorld(version: KubernetesVersion): World {
     users: new Map(),
     custom: new Map(),
     images: new Map(),
+    // Neighbours in time have neighbouring process ids; the stride keeps several of one process away from them.
+    block: 1 + ((process.pid + 512 * worlds++) % 4_095),
     dropWatches: () => {},
     wake: () => {},
   };

@@ -169,3 +169,8 @@ for (const name of ['spawn', 'fork', 'execFile', 'spawnSync', 'execFileSync']) {
   };
 }
 syncBuiltinESMExports();
+
+// A container sees what its pod says, and nothing of how it is made to.
+delete process.env.STAND_IN_POD;
+if (pod.nodeOptions === null) delete process.env.NODE_OPTIONS;
+else process.env.NODE_OPTIONS = pod.nodeOptions;

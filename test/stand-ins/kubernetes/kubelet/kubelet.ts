@@ -1,3 +1,4 @@
+import { loopbackAddress } from '../api/addresses.ts';
 import { builtInKind, type World } from '../api/world.ts';
 import { type KubeObject, textAt } from '../state/json.ts';
 import type { ContainerLog } from './container-log.ts';
@@ -75,7 +76,7 @@ export class Kubelet {
   /** A loopback address of its own for each pod. */
   private address(): string {
     for (let index = 2; ; index += 1) {
-      const address = `127.10.${(index >> 8) & 255}.${index & 255}`;
+      const address = loopbackAddress(this.world, 'pod', index);
       if (this.addresses.has(address)) continue;
       this.addresses.add(address);
       return address;

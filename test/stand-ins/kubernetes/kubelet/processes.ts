@@ -33,7 +33,7 @@ export function processEngine(world: World, dnsServer: string): Engine {
 
 function startProcess(world: World, { pod, container, podIp, log }: Start, folder: string, root: string, dnsServer: string): Running {
   mkdirSync(folder, { recursive: true });
-  const image = world.images.get(String(container.image)) ?? world.images.get('*') ?? folder;
+  const image = world.images.get(String(container.image)) || world.images.get('*') || folder;
   const mounts = [...mountVolumes(world, pod, container, folder), ...imageMounts(image)];
   const environment = environmentOf(world, pod, container, podIp);
   const inside = JSON.stringify({
@@ -43,6 +43,7 @@ function startProcess(world: World, { pod, container, podIp, log }: Start, folde
     namespace: pod.metadata.namespace,
     name: textAt(pod, 'spec', 'hostname') ?? pod.metadata.name,
     ip: podIp,
+    nodeOptions: environment.NODE_OPTIONS ?? null,
   });
   const words = [...listAt(container, 'command'), ...listAt(container, 'args')].map((word) => expand(String(word), environment));
   const [program, ...rest] = words.map((word) => locate(word, mounts));

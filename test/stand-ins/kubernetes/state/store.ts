@@ -40,6 +40,11 @@ export class Store {
     return found.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => copy(object));
   }
 
+  /** Of every kind. */
+  all(): KubeObject[] {
+    return [...this.tables.values()].flatMap((table) => [...table.values()].map(copy));
+  }
+
   create(resource: Resource, object: KubeObject): KubeObject {
     const created: KubeObject = {
       ...copy(object),
