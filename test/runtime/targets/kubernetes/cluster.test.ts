@@ -93,7 +93,7 @@ describe('a deployment on a cluster', () => {
     const target = await targetOf();
     const deployment = await target.deploy(requestOf(), testContext());
     const podsOf = async (member: string) =>
-      (await listObjects(cluster, 'v1/Pod', `dmas-opt/member=${member}`)).map(({ metadata }) => metadata.name);
+      (await listObjects(cluster, 'v1/Pod', `dmas-opt/member=${labelValue(member)}`)).map(({ metadata }) => metadata.name);
     const [a, b, model] = [await podsOf('a'), await podsOf('b'), await podsOf('model-x')];
     const more = planOf(sketches.map((sketch) => (sketch.id === 'a' ? { ...sketch, secrets: [] } : sketch)));
     await deployment.update({ plan: more, bundles: bundlesOf(more) }, testContext());
@@ -225,6 +225,8 @@ describe('a deployment on a cluster', () => {
     await cluster.ask('POST', '/api/v1/namespaces/default/resourcequotas', {
       body: { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'small' }, spec: { hard: { pods: '1' } } },
     });
+    // One that may be read refuses the whole layout before that.
+    server.fault({ kind: 'forbidden', resource: 'resourcequotas', verb: 'list' });
     server.fault({ kind: 'never-ready' });
     const request = requestOf({ plan: fixturePlan('kubernetes', [{ id: 'b', ingress: true, replicas: 2 }]) });
     expect(await failureOf((await targetOf()).deploy(request, testContext()))).toMatchObject({
