@@ -70,6 +70,13 @@ export async function createLaboratory(options: LaboratoryOptions): Promise<Labo
   const nextId = () => `${options.folder.id.slice(-4)}-${++sequence}`;
 
   return {
+    gpusOf: (configuration) => {
+      const { plan } = planDeployment(planRequest(options.project, configuration));
+      return [...(plan?.units ?? []), ...(plan?.services ?? [])].reduce(
+        (sum, { program, replicas }) => sum + (program?.gpus ?? 0) * replicas,
+        0,
+      );
+    },
     openArena: async (configurations, signal) => {
       const context = { ...options.context, signal };
       const arms = new Map<string, Deployment>();

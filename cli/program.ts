@@ -106,6 +106,7 @@ export function createProgram(setCode: SetCode): Command {
     .option('--max-time <duration>', 'stop cleanly after this long, e.g. 90s', duration)
     .option('--max-trials <n>', 'deploy at most this many layouts', whole(1))
     .option('--max-cost <usd>', 'stop cleanly before more is spent', money)
+    .option('--max-gpu-hours <hours>', 'stop cleanly before deployments hold GPUs for longer', positive)
     .option('--keep', 'leave the best layout serving at the end')
     .addOption(runsOption())
     .addOption(progressOption())

@@ -31,6 +31,7 @@ import { engineSetup } from './engine-setups.ts';
 import { planRequest } from './planning.ts';
 import type { Project } from './project.ts';
 import { protocols, searchStrategies } from './registry.ts';
+import { type RoomForSearch, roomForSearch } from './room.ts';
 import type { RunFolder } from './run-folder.ts';
 
 export interface StudyPlanning extends Planning {
@@ -44,6 +45,7 @@ export function createStudyPlanning(
   folder: RunFolder,
   journal: Pick<Journal, 'study'>,
   given?: readonly Configuration[],
+  room: RoomForSearch = roomForSearch(project, null),
 ): StudyPlanning {
   const { scenario, workflow, workload, baseline } = project;
   /** The layout a block ran; the first plain layout is profiled where the baseline does not start. */
@@ -130,8 +132,8 @@ export function createStudyPlanning(
       return searchLayouts({
         space: withoutDominatedProtocols(space, createNoWorse(prices)),
         serving,
-        analytic,
-        simulated,
+        analytic: room.quickly(analytic),
+        simulated: room.exactly(simulated),
         boundFor: (objective, space) => createAnalyticBound({ ...input(profile, prices, calibrations.analytic), space, objective }),
         objective: scenario.config.objective,
         count,

@@ -1,5 +1,6 @@
 import { type Configuration, exitCodes, type StageContext, type Study } from '../compiler/contracts/index.ts';
 import { openJournal } from '../optimizer/journal.ts';
+import type { Planning } from '../optimizer/study/input.ts';
 import { trialsOf } from '../optimizer/study/trials.ts';
 import { runStudy } from '../optimizer/study.ts';
 import { type Collector, isTraceCollector } from '../profiler/collect/collector.ts';
@@ -16,6 +17,7 @@ import { openTarget, type Project } from './project.ts';
 import { collectors } from './registry.ts';
 import { renderEnding } from './render/ending.ts';
 import { createProgress, type ProgressMode, resultOutput } from './render/progress.ts';
+import { type RoomForSearch, roomForSearch } from './room.ts';
 import type { RunFolder } from './run-folder.ts';
 import { createStudyPlanning } from './study-planning.ts';
 import { capacityClients, studyTiming } from './timing.ts';
@@ -28,6 +30,7 @@ export interface SessionOptions {
   readonly timeMs: number;
   readonly trials: number;
   readonly moneyUsd?: number | undefined;
+  readonly gpuHours?: number | undefined;
   /** Layouts to measure instead of searching. */
   readonly given?: readonly Configuration[];
 }
@@ -74,6 +77,9 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
   const journal = await openJournal(folder.file('journal.ndjson'));
   try {
     const clients = capacityClients(project);
+    // A study that has ended is told of again wherever its cluster is; what deploys says that none answers.
+    const room = roomForSearch(project, (await tools.target.room?.().catch(() => null)) ?? null);
+    const planning = createStudyPlanning(project, folder, journal, options.given, room);
     return await runStudy(
       {
         studyId: folder.id,
@@ -85,10 +91,10 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
         references: () => referencesOf(project),
         laboratory: await createLaboratory({ project, folder, ...tools }),
         journal,
-        planning: createStudyPlanning(project, folder, journal, options.given),
+        planning: { ...planning, search: tellingOfRoom(planning.search, room, context) },
         timing: studyTiming(project.scenario),
         ...(clients === undefined ? {} : { capacityClients: clients }),
-        budget: { timeMs: options.timeMs, trials: options.trials, moneyUsd: options.moneyUsd },
+        budget: { timeMs: options.timeMs, trials: options.trials, moneyUsd: options.moneyUsd, gpuHours: options.gpuHours },
       },
       context,
     );
@@ -96,6 +102,16 @@ async function measure(project: Project, folder: RunFolder, options: SessionOpti
     await journal.close();
   }
 }
+
+/** A search that found no room for something says so, once. */
+const tellingOfRoom =
+  (search: Planning['search'], room: RoomForSearch, { emit }: StageContext): Planning['search'] =>
+  async (...request) => {
+    const found = await search(...request);
+    const reason = room.reason();
+    if (reason !== null) emit({ type: 'notice', severity: 'info', message: `layouts without room are left out: ${reason}` });
+    return found;
+  };
 
 /** On loopback only: a target whose processes live elsewhere relays to it. */
 async function startCollector(): Promise<Collector> {

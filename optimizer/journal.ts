@@ -174,6 +174,7 @@ const entryTypeFlags: { readonly [type in JournalEntry['type']]: true } = {
   'study-resumed': true,
   'trial-added': true,
   'block-finished': true,
+  'gpus-held': true,
   'trial-failed': true,
   predicted: true,
   'prices-measured': true,

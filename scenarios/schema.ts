@@ -473,6 +473,9 @@ export const scenarioSchema = z.strictObject({
       time: duration.default(120_000),
       trials: z.int().positive().default(8),
       money: z.number().nonnegative().optional().meta({ description: 'USD; the run stops cleanly before it spends more' }),
+      gpuHours: z.number().nonnegative().optional().meta({
+        description: 'Hours of GPUs that deployed model servers hold, start-up included; the run stops cleanly before it needs more',
+      }),
     })
     .prefault({}),
   prices: z

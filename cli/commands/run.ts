@@ -12,6 +12,7 @@ interface RunOptions {
   readonly maxTime?: number;
   readonly maxTrials?: number;
   readonly maxCost?: number;
+  readonly maxGpuHours?: number;
   readonly keep?: boolean;
   readonly runs: string;
   readonly progress: ProgressMode;
@@ -28,6 +29,7 @@ export async function run(file: string, options: RunOptions): Promise<number> {
     timeMs: options.maxTime ?? budget.time,
     trials: options.maxTrials ?? budget.trials,
     moneyUsd: options.maxCost ?? budget.money,
+    gpuHours: options.maxGpuHours ?? budget.gpuHours,
   };
   await writeJson(folder.file('scenario.json'), project.written);
   await writeJson(folder.file('workflow.json'), project.workflow);

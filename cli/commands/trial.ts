@@ -22,6 +22,7 @@ export async function trial(file: string, layouts: readonly string[], options: T
     timeMs: budget.time,
     trials: Math.max(budget.trials, layouts.length + 3),
     moneyUsd: budget.money,
+    gpuHours: budget.gpuHours,
     given,
   };
   await writeJson(folder.file('scenario.json'), project.written);

@@ -6,6 +6,8 @@ import type { SpanRecord } from './traces.ts';
 export interface Laboratory {
   /** Deploys the configurations side by side. A failed one is in `failures`; the others can be used. */
   openArena(configurations: readonly Configuration[], signal: AbortSignal): Promise<Arena>;
+  /** GPUs that a deployment of it holds; absent: none. */
+  gpusOf?(configuration: Configuration): number;
 }
 
 export interface Arena {

@@ -242,6 +242,11 @@ export const errorCatalogue = {
     help: 'See the log of the unit named.',
     exitCode: environmentNotReady,
   },
+  DMAS_DEPLOY_NO_ROOM: {
+    title: 'A layout asks for more than the place it is to be deployed to has left.',
+    help: 'Search smaller layouts, or raise the quota or limit that the message names.',
+    exitCode: environmentNotReady,
+  },
   DMAS_UPDATE_ROLLED_BACK: {
     title: 'A new layout was taken back because it did not keep its promises while it was watched.',
     help: 'The old layout serves, and no request was dropped. The message says which limit broke or what crashed; see docs/apply.md.',

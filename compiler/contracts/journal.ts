@@ -28,6 +28,8 @@ export type JournalEntry = { readonly atMs: number } & (
       readonly prediction?: Prediction;
     }
   | { readonly type: 'block-finished'; readonly block: Block }
+  /** From now on deployments hold so many GPUs together. A session that ends holds none. */
+  | { readonly type: 'gpus-held'; readonly gpus: number }
   | {
       readonly type: 'trial-failed';
       readonly configurationId: string;
@@ -54,7 +56,7 @@ export type JournalEntry = { readonly atMs: number } & (
   | { readonly type: 'decided'; readonly winner: string; readonly kind: DecisionKind; readonly sentence: string }
   | {
       readonly type: 'capped';
-      readonly cap: 'time' | 'trials' | 'money';
+      readonly cap: 'time' | 'trials' | 'money' | 'gpu-hours';
       readonly phase?: 'profile' | 'search' | 'race' | 'confirm';
       readonly detail: string;
     }

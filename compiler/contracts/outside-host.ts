@@ -21,3 +21,12 @@ export function parseOutsideHost(text: string): HostPort | undefined {
 
 /** `api.example.com:443`, `[fd00::1]:443`. */
 export const hostWord = ({ host, port }: HostPort): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
+
+/**
+ * The namespace of a name that a cluster gives its Services and pods: `name.namespace.svc` and longer. Public name servers
+ * know none of these, and their addresses are always private.
+ */
+export function clusterNamespaceOf(host: string): string | undefined {
+  const [, namespace] = /^(?:[a-z0-9-]+\.)+?([a-z0-9-]+)\.svc(?:\.cluster\.local)?$/.exec(host) ?? [];
+  return namespace;
+}

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineEmitter } from './emitter.ts';
+import { defineEmitter, walledTraits } from './emitter.ts';
 
 /** A project for `docker compose up`, with a build context per image. */
 export const compose = defineEmitter({
@@ -14,6 +14,6 @@ export const compose = defineEmitter({
       .default('nginxinc/nginx-unprivileged:stable-alpine')
       .describe('Image with nginx, where a program of others calls something with several replicas and NGINX_IMAGE is not set.'),
   }),
-  traits: { formats: 'compose.yaml with a build context per image; nginx where a client cannot balance' },
+  traits: { formats: 'compose.yaml with a build context per image; nginx where a client cannot balance', target: walledTraits },
   load: async () => ({ emit: (await import('./compose/project.ts')).emitCompose }),
 });

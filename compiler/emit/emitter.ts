@@ -71,5 +71,8 @@ export interface EmitterTraits {
 /** Containers: limits hold, nothing but the network between them, programs of others come as images. */
 export const containerTraits: TargetTraits = { enforces: { vcpu: true, memory: true }, unixSockets: false, programs: 'image' };
 
+/** The same, where the egress service of the plan stands beside the units and nothing else leads out. */
+export const walledTraits: TargetTraits = { ...containerTraits, egress: 'proxy' };
+
 export type EmitterDescriptor = Descriptor<'emitter', EmitterTraits, Emitter>;
 export const defineEmitter = (descriptor: Omit<EmitterDescriptor, 'kind'>): EmitterDescriptor => ({ kind: 'emitter', ...descriptor });

@@ -1,14 +1,18 @@
+import { createHash } from 'node:crypto';
 import {
   type BindAddress,
   type Bundle,
   httpUrl,
   type LogicalAddress,
+  type MemberAccess,
   type PeerName,
   type Plan,
+  type PlannedProgram,
   type ProcessBinding,
 } from '../contracts/index.ts';
 import { accessOf } from '../plan/access.ts';
-import { ingressAddress, type PlannedMember, plannedMembers } from '../plan/members.ts';
+import { egressCallerOf, ingressAddress, type PlannedMember, plannedMembers } from '../plan/members.ts';
+import type { MemberProgram } from '../plan/program-environment.ts';
 
 /** Ports of a member that has an address of its own: control, then its listeners in the plan's order. */
 export const controlPort = 7000;
@@ -63,15 +67,33 @@ export function standingMembers(plan: Plan, bundles: readonly Bundle[], standing
 }
 
 /** What somebody else built listens once, wherever it always did. */
-export const portsOf = (
+export function portsOf(
   { listens, program }: PlannedMember,
   control: number = controlPort,
   ingressPort?: number,
-): { readonly address: LogicalAddress; readonly port: number }[] =>
-  listens.map(({ address, port }, index) => ({
-    address,
-    port: program?.fixedPort ?? port ?? (address === ingressAddress ? ingressPort : undefined) ?? control + 1 + index,
-  }));
+): { readonly address: LogicalAddress; readonly port: number }[] {
+  const taken = new Set<number>();
+  return listens.map(({ address, port }, index) => {
+    const caller = egressCallerOf(address);
+    const fixed = program?.fixedPort ?? port ?? (address === ingressAddress ? ingressPort : undefined);
+    const own = fixed ?? (caller === undefined ? control + 1 + index : egressPort(caller, taken));
+    taken.add(own);
+    return { address, port: own };
+  });
+}
+
+/** Listeners of the egress service: above those of meshes and databases, below those of nodes (30000) and of outgoing calls (32768). */
+const egressPorts = { first: 20_000, count: 10_000 } as const;
+
+/**
+ * The port of a caller at the egress service is made of its name: whoever else comes or goes, it stays, so files change little,
+ * and one that drains after a change never speaks on the port of another.
+ */
+function egressPort(caller: string, taken: ReadonlySet<number>): number {
+  let at = createHash('sha256').update(caller).digest().readUInt32BE(0) % egressPorts.count;
+  while (taken.has(egressPorts.first + at)) at = (at + 1) % egressPorts.count;
+  return egressPorts.first + at;
+}
 
 /** Where each logical address is found. */
 function namesOf(
@@ -122,3 +144,16 @@ export function standingAt(members: readonly StandingMember[], hostOf: Standing[
   }
   return '';
 }
+
+/** What a program of others is told of its neighbours and of its way out. Its listeners have names here, so no numbers are needed. */
+export const standingProgram = (
+  { component, models, planned }: StandingMember,
+  program: PlannedProgram,
+  { reaches }: Pick<MemberAccess, 'reaches'>,
+): MemberProgram => ({
+  planned: program,
+  component,
+  models,
+  reaches: Object.fromEntries(reaches.map(({ to, address }) => [address, { id: to, listener: 0 }])),
+  ...(planned.egress === undefined ? {} : { egress: planned.egress }),
+});

@@ -96,6 +96,7 @@ export function openBench(arms: readonly Arm[], tools: BenchTools): Bench {
       await arena?.close().catch((error: unknown) => {
         context.emit({ type: 'notice', severity: 'warning', message: `closing deployments: ${messageOf(error)}` });
       });
+      await hold(tools, []);
     },
   };
 }
@@ -107,6 +108,7 @@ async function deploy(arms: readonly Arm[], tools: BenchTools, keep: (arena: Are
   const startMs = context.now();
   for (const { configurationId, label } of standing) context.emit({ type: 'deploying', configurationId, label });
   const configurations = standing.map((arm) => arm.configuration);
+  await hold(tools, standing);
   const arena = await attempt(tools, standing, () => laboratory.openArena(configurations, context.signal));
   if (arena === null) return;
   // Kept before anything else can fail, so that it is closed whatever happens.
@@ -117,6 +119,20 @@ async function deploy(arms: readonly Arm[], tools: BenchTools, keep: (arena: Are
     const arm = standing.find((candidate) => candidate.configurationId === failure.configurationId);
     await failed(tools, arm, failure);
   }
+  await hold(
+    tools,
+    standing.filter((arm) => !hasFailed(recorder, arm.configurationId)),
+  );
+}
+
+/** GPUs that deployments of these hold together. */
+export const gpusOf = ({ laboratory }: Pick<BenchTools, 'laboratory'>, arms: readonly Arm[]): number =>
+  arms.reduce((sum, arm) => sum + (laboratory.gpusOf?.(arm.configuration) ?? 0), 0);
+
+/** Writes down how many GPUs are held from now on, where that changes. */
+async function hold({ recorder, laboratory }: BenchTools, arms: readonly Arm[]): Promise<void> {
+  const gpus = gpusOf({ laboratory }, arms);
+  if (gpus !== recorder.gpus().held) await recorder.record({ type: 'gpus-held', gpus });
 }
 
 /** A failure is data: it is written down against the arms, and null comes back. A full disk and Ctrl-C go through. */

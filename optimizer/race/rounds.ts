@@ -1,6 +1,6 @@
 import type { Block } from '../../compiler/contracts/index.ts';
 import { blocksOf } from '../study/recorder.ts';
-import { type Arm, type BenchTools, hasFailed, openBench } from './bench.ts';
+import { type Arm, type BenchTools, gpusOf, hasFailed, openBench } from './bench.ts';
 import { armOrder, blockId, type RacePhase, roundSeed } from './schedule.ts';
 
 export interface RoundsInput {
@@ -44,7 +44,11 @@ export async function runRounds(input: RoundsInput, tools: BenchTools): Promise<
       if (!begun) {
         const standing = taking.filter((arm) => !hasFailed(recorder, arm.configurationId));
         if (standing.length === 0 || isCapped()) break;
-        const broken = budget.wouldBreak(standing.length, round < minRounds ? 0 : input.reserveMs);
+        const gpus = gpusOf(
+          tools,
+          arms.filter((arm) => !hasFailed(recorder, arm.configurationId)),
+        );
+        const broken = budget.wouldBreak(standing.length, round < minRounds ? 0 : input.reserveMs, gpus);
         if (broken !== null) {
           await recorder.record({ type: 'capped', phase, cap: broken.cap, detail: `after ${round} rounds: ${broken.detail}` });
           break;

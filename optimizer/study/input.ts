@@ -50,6 +50,8 @@ export interface StudyBudget {
   /** Configurations measured, the baseline included. */
   readonly trials: number;
   readonly moneyUsd?: number | undefined;
+  /** Of GPUs that deployments hold, from their start to their end, over all resumes together. Simulated ones are none. */
+  readonly gpuHours?: number | undefined;
 }
 
 export interface StudyInput {

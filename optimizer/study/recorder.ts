@@ -20,6 +20,8 @@ export interface Recorder {
   ): Promise<EntryOf<T>>;
   /** Milliseconds of work over all sessions: from each start or resume to the last entry before the next. */
   spentMs(): number;
+  /** GPUs that deployments hold now, and the hours of GPUs they have held. */
+  gpus(): { readonly held: number; readonly hours: number };
 }
 
 export function createRecorder(journal: Journal, now: () => number): Recorder {
@@ -35,6 +37,7 @@ export function createRecorder(journal: Journal, now: () => number): Recorder {
     record,
     once: async (type, matches, make) => find(type, matches) ?? (await record(await make())),
     spentMs: () => spentMs(study.entries, now()),
+    gpus: () => gpusIn(study.entries, now()),
   };
 }
 
@@ -50,6 +53,20 @@ function spentMs(entries: readonly JournalEntry[], nowMs: number): number {
     last = entry.atMs;
   }
   return start === undefined ? 0 : spent + nowMs - start;
+}
+
+/** What a killed session held is counted to its last entry. */
+function gpusIn(entries: readonly JournalEntry[], nowMs: number): { readonly held: number; readonly hours: number } {
+  let held = 0;
+  let gpuMs = 0;
+  let last = nowMs;
+  for (const entry of entries) {
+    if (entry.type === 'study-resumed') held = 0;
+    gpuMs += held * Math.max(0, entry.atMs - last);
+    if (entry.type === 'gpus-held') held = entry.gpus;
+    last = entry.atMs;
+  }
+  return { held, hours: (gpuMs + held * Math.max(0, nowMs - last)) / 3_600_000 };
 }
 
 /** Blocks of a phase in journal order. */

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import { hostWord, parseOutsideHost } from '../../compiler/contracts/outside-host.ts';
+import { clusterNamespaceOf, hostWord, parseOutsideHost } from '../../compiler/contracts/outside-host.ts';
 import { isIn, isPublic, networksOf } from './addresses.ts';
 
 /** Why a call outside is not made. */
@@ -20,8 +20,8 @@ const systemLookup: Lookup = (host) => lookup(host, { all: true });
 /**
  * Decides on one caller's calls. A place is allowed when host and port are on the list, letter by letter. A name is looked
  * up here and the call goes to what was found, so that no second answer of a name server can lead elsewhere (DNS
- * rebinding); private addresses behind a name are left out unless they are in `networks`. An address that stands on the
- * list itself is taken as it is.
+ * rebinding); private addresses behind a name are left out unless they are in `networks` or the name is one of the cluster's
+ * own. An address that stands on the list itself is taken as it is.
  */
 export function createAllowList(allowed: readonly string[], networks: readonly string[], find: Lookup = systemLookup) {
   const places = new Set(allowed);
@@ -34,7 +34,8 @@ export function createAllowList(allowed: readonly string[], networks: readonly s
     if (family !== 0) return { addresses: [{ address: place.host, family: family === 6 ? 6 : 4 }] };
     const found = await find(place.host).catch(() => []);
     if (found.length === 0) return { refused: 'unknown-name' };
-    const usable = found.filter(({ address }) => isPublic(address) || isIn(inside, address));
+    const ofCluster = clusterNamespaceOf(place.host) !== undefined;
+    const usable = found.filter(({ address }) => ofCluster || isPublic(address) || isIn(inside, address));
     if (usable.length === 0) return { refused: 'private' };
     return { addresses: usable.map(({ address, family: known }) => ({ address, family: known === 6 ? 6 : 4 })) };
   };

@@ -22,6 +22,18 @@ const options = z.object({
     .default('node:22-slim')
     .describe('An image with Node.js that the nodes can pull. Code reaches it through ConfigMaps, so nothing is built or pushed.'),
   images: words.describe('Image of a unit or service by id, in place of image or of the one its program names.'),
+  registry: z
+    .string()
+    .regex(/^$|^(?!.*:\/\/)[a-z0-9][a-z0-9._:/-]*$/, 'Expected a registry and a path such as registry.example/team.')
+    .default('')
+    .describe(
+      'Push the code of each layout as an image on `image` to this registry and path (registry.example/team), built by a Docker engine. Empty: code comes in ConfigMaps.',
+    ),
+  load: z
+    .enum(['none', 'kind', 'k3d', 'minikube'])
+    .default('none')
+    .describe('Build images as for `registry`, and put them into the nodes of a local cluster with this tool instead.'),
+  localCluster: z.string().default('').describe('Name of the local cluster. Empty: the one the context is named after.'),
   imagePullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent').describe('When nodes pull images.'),
   pullSecrets: z.array(z.string()).default([]).describe('Names of Secrets of the namespace with credentials of registries.'),
   serviceAccount: z.string().default('').describe('An account to run all pods as. Empty: one without rights for each unit and service.'),
@@ -46,6 +58,12 @@ const options = z.object({
     })
     .prefault({})
     .describe('Where pods with GPUs run.'),
+  cpus: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('Most CPUs that the units and services of one deployment may ask for. 0: no limit but the quota of the namespace.'),
+  region: z.string().optional().describe('Where the nodes stand, to be held against `rights.regions`; nothing is moved by it.'),
   startTimeoutMs: z
     .int()
     .min(1)
@@ -58,7 +76,7 @@ export const kubernetesTarget = defineTarget({
   title: 'Pods in a namespace of a Kubernetes cluster',
   options,
   // Limits of a container are control groups; a socket file of one pod is not seen by another.
-  traits: { enforces: { vcpu: true, memory: true }, unixSockets: false, programs: 'image' },
+  traits: { enforces: { vcpu: true, memory: true }, unixSockets: false, programs: 'image', egress: 'proxy' },
   load: async () => {
     const { createKubernetesTarget } = await import('./kubernetes/create.ts');
     return { create: (given) => createKubernetesTarget(options.parse(given)) };

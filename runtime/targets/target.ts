@@ -25,6 +25,23 @@ export interface Target {
   clean(options?: CleanOptions): Promise<readonly string[]>;
   /** What `clean` would remove. */
   leftovers(options?: CleanOptions): Promise<readonly string[]>;
+  /** What bounds deployments here beside what plans themselves say; absent: nothing is known to. */
+  room?(): Promise<Room>;
+}
+
+/** How much may still be deployed, as it was when it was asked for. */
+export interface Room {
+  /** Why a plan would be refused, as the end of a sentence; null when it fits, as far as is known. */
+  refuses(plan: Plan): string | null;
+  /** The same of what all members together ask for at least, for layouts that were not planned; quick. */
+  refusesTotals(asked: AskedTotals): string | null;
+}
+
+export interface AskedTotals {
+  readonly pods: number;
+  readonly vcpu: number;
+  readonly memoryMb: number;
+  readonly gpus: number;
 }
 
 export interface CleanOptions {

@@ -37,6 +37,8 @@ export interface FakeOptions {
   readonly roundNoise?: number;
   /** Factor on latency of the n-th block this laboratory runs. */
   readonly drift?: (index: number) => number;
+  /** GPUs that a layout holds. */
+  readonly gpus?: (configurationId: string) => number;
   readonly failsToDeploy?: (configurationId: string) => boolean;
   /** Throws inside the block. */
   readonly crashes?: (request: BlockRequest) => boolean;
@@ -122,7 +124,8 @@ export function createFakeWorld(options: FakeOptions = {}, seed = 1): FakeWorld 
     };
   };
   const context = { emit: (event: StageEvent) => void events.push(event), signal: abort.signal, now: () => nowMs, seed };
-  return { laboratory: { openArena }, context, requests, arenas, events, openArenas: () => open, abort };
+  const gpusOf = (configuration: Configuration) => options.gpus?.(configurationId(configuration)) ?? 0;
+  return { laboratory: { openArena, gpusOf }, context, requests, arenas, events, openArenas: () => open, abort };
 }
 
 /** A journal in memory that starts with these entries; from `diskFullAt` entries on, nothing more fits. */

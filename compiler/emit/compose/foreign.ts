@@ -1,18 +1,19 @@
-import type { LogicalAddress, PlannedProgram } from '../../contracts/index.ts';
+import type { LogicalAddress, MemberAccess, PlannedProgram } from '../../contracts/index.ts';
 import { commandLine, programEnvironment } from '../../plan/program-environment.ts';
-import type { StandingMember } from '../standing.ts';
+import { type StandingMember, standingProgram } from '../standing.ts';
 
 interface ForeignPlace {
   readonly deploymentId: string;
   readonly host: string;
   readonly at: (address: LogicalAddress) => string;
+  readonly access: Pick<MemberAccess, 'reaches'>;
 }
 
 /** The part of a service that is the program's own: its image, what it is told, what it needs of the machine. */
 export function foreignService(member: StandingMember, program: PlannedProgram, place: ForeignPlace): object {
   const port = member.ports[0]?.port ?? 0;
   const environment = programEnvironment({
-    program: { planned: program, component: member.component, models: member.models, reaches: {} },
+    program: standingProgram(member, program, place.access),
     unit: member.id,
     replica: 0,
     instanceId: place.host,

@@ -18,15 +18,16 @@ const mostSubnets = 256;
 
 /**
  * Two members share a network exactly when one may call the other. These have no way out; the member that users call gets
- * one in which it can be called but from which nothing is passed on, and members that need places outside one each.
+ * one in which it can be called but from which nothing is passed on, and the egress service, or members that call places
+ * outside by themselves, one each.
  */
 export function composeNetworks(access: Access): ComposeNetworks {
   const networks = new Map<string, { readonly definition: object; readonly ids: readonly string[] }>();
   for (const group of cliqueCover(pairsOf(access)))
     networks.set(group.map(hostNameOf).join('_'), { definition: { internal: true }, ids: group });
-  for (const { id, hosts, public: isPublic } of access.members) {
+  for (const { id, hosts, through, public: isPublic } of access.members) {
     // Two lines keep these apart from the others: host names have none.
-    if (hosts.length > 0) networks.set(`outside__${hostNameOf(id)}`, { definition: {}, ids: [id] });
+    if (hosts.length > 0 && through === undefined) networks.set(`outside__${hostNameOf(id)}`, { definition: {}, ids: [id] });
     else if (isPublic) networks.set(`users__${hostNameOf(id)}`, { definition: calledOnly, ids: [id] });
   }
   const own = networks.size > mostByDefault && networks.size <= mostSubnets;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 import { type Agent, fail, type LogicalAddress, type Plan, type PlannedUnit, type Workflow } from '../../contracts/index.ts';
+import { egressCallerOf } from '../../plan/members.ts';
 import { printPlan } from '../../plan/print.ts';
 import type { EmitInput, EmittedFile } from '../emitter.ts';
 import { hostNameOf } from '../host-name.ts';
@@ -87,9 +88,15 @@ interface Image {
   readonly files: readonly EmittedFile[];
 }
 
-function imageOf({ id, binding, bundle, ports }: StandingMember, { nodeImage }: ComposeSettings): Image {
+function imageOf({ id, binding, bundle, ports, listens }: StandingMember, { nodeImage }: ComposeSettings): Image {
+  const callers = listens.flatMap(({ address }) => egressCallerOf(address) ?? []);
   // Nobody but the health check asks, and that runs inside.
-  const inside = { ...binding, control: { host: '127.0.0.1', port: controlPort } };
+  const inside = {
+    ...binding,
+    control: { host: '127.0.0.1', port: controlPort },
+    // Networks of an engine know no ports, so the way out knows its callers by their addresses too.
+    ...(callers.length === 0 ? {} : { callers: Object.fromEntries(callers.map((caller) => [caller, hostNameOf(caller)])) }),
+  };
   const code = bundle?.code ?? fail('DMAS_EXPORT', `there is no bundle for ${id}`);
   const dockerfile = `# Written by dmas-opt. Any image with Node.js 20 or newer will do; nothing is installed.
 ARG NODE_IMAGE=${nodeImage}
@@ -168,7 +175,8 @@ function othersService(member: StandingMember, around: Around): object {
     }
     return '';
   };
-  const place = { deploymentId: deploymentIdOf(input.plan), host: hostNameOf(member.id), at };
+  const access = input.access.members.find(({ id }) => id === member.id) ?? { reaches: [] };
+  const place = { deploymentId: deploymentIdOf(input.plan), host: hostNameOf(member.id), at, access };
   return { ...foreignService(member, program, place), ...common(member, around), security_opt: locked.security_opt };
 }
 

@@ -71,9 +71,9 @@ export function composeReadme({ plan, access, facts }: EmitInput, written: Writt
           '',
         ]
       : []),
-    ...(access.members.some(({ hosts }) => hosts.length > 0)
+    ...(plan.services.some(({ kind }) => kind === 'egress')
       ? [
-          'Networks know no host names: a service with outside hosts can reach every outside address, unless a proxy of yours stands between.',
+          'Places outside are called through `egress`, the only service with a way out: a proxy with a port per caller that holds each to the names it declares, and knows it by its address as well. Its log has every refusal once.',
           '',
         ]
       : []),

@@ -1,6 +1,6 @@
 import { bindingVariable } from '../../contracts/index.ts';
 import { programEnvironment } from '../../plan/program-environment.ts';
-import { type StandingMember, standingAt } from '../standing.ts';
+import { type StandingMember, standingAt, standingProgram } from '../standing.ts';
 import type { Context } from './context.ts';
 
 export const bindingFolder = '/etc/dmas-opt';
@@ -31,11 +31,11 @@ const podName = ({ program }: StandingMember): Variable[] =>
   program?.instrumented === true ? [{ name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }] : [];
 
 /** What a program of others is told. It looks nothing up again, so neighbours are named by Services with one stable address. */
-function told({ input, members, balancedOf }: Context, member: StandingMember): Variable[] {
-  const { program, component, models, secrets } = member;
+function told({ input, members, balancedOf, accessOf }: Context, member: StandingMember): Variable[] {
+  const { program, secrets } = member;
   if (program === null) return [];
   const plain = programEnvironment({
-    program: { planned: program, component, models, reaches: {} },
+    program: standingProgram(member, program, accessOf(member.id)),
     unit: member.id,
     replica: 0,
     instanceId: podPlaceholder,

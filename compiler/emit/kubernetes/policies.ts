@@ -1,4 +1,5 @@
-import type { OutsideHost } from '../../contracts/index.ts';
+import { clusterNamespaceOf, type OutsideHost } from '../../contracts/index.ts';
+import type { EgressOptions } from '../../plan/egress.ts';
 import { type Context, componentOf, type PodGroup } from './context.ts';
 import type { KubernetesObject } from './input.ts';
 
@@ -13,8 +14,11 @@ const telemetry = 'telemetry';
 /** Says on a policy which host names its addresses stand for: policies know addresses alone. */
 const hostsAnnotation = 'dmas-opt/outside-hosts';
 const remarkAnnotation = 'dmas-opt/outside-hosts-remark';
-const remark =
-  'NetworkPolicies know addresses, not host names: these names are reached through every public address on their ports. An egress proxy, or a CNI with policies on names, closes that.';
+const remarks = {
+  direct:
+    'NetworkPolicies know addresses, not host names: these names are reached through every public address on their ports. An egress proxy, or a CNI with policies on names, closes that.',
+  proxy: 'This pod alone leaves the cluster. It holds each caller, known by the port it may connect to, to the names that caller declares.',
+} as const;
 
 /**
  * Deny everything for the pods of this deployment, names of the cluster excepted, then for each pod exactly what the layout
@@ -67,16 +71,20 @@ const allowNames = (context: Context) =>
 
 function policyOf(context: Context, pod: PodGroup): KubernetesObject {
   const outside = outsideOf(context, pod);
+  const networks = proxyNetworks(context, pod);
   const named = outside.filter((place) => isIP(place.host) === 0 && clusterPeer(place) === null);
   const annotations =
     named.length === 0
       ? undefined
-      : { [hostsAnnotation]: named.map(({ host, port }) => `${host}:${port}`).join(','), [remarkAnnotation]: remark };
+      : {
+          [hostsAnnotation]: named.map(({ host, port }) => `${host}:${port}`).join(','),
+          [remarkAnnotation]: networks === undefined ? remarks.direct : remarks.proxy,
+        };
   const spec = {
     podSelector: { matchLabels: pod.selector },
     policyTypes: ['Ingress', 'Egress'],
     ingress: rulesIn(context, pod).map(({ ports, peers }) => ({ ...(peers.length === 0 ? {} : { from: peers }), ports })),
-    egress: rulesOut(context, pod, outside).map(({ ports, peers }) => ({ to: peers, ports })),
+    egress: rulesOut(context, pod, outside, networks).map(({ ports, peers }) => ({ to: peers, ports })),
   };
   return policy(context, pod.name, componentOf(pod.name, context.prefix), spec, annotations);
 }
@@ -99,13 +107,14 @@ function rulesIn(context: Context, pod: PodGroup): Rule[] {
   ];
 }
 
-function rulesOut(context: Context, pod: PodGroup, outside: readonly OutsideHost[]): Rule[] {
+function rulesOut(context: Context, pod: PodGroup, outside: readonly OutsideHost[], networks: readonly string[] = []): Rule[] {
   const callees = context.pods.flatMap((callee) => {
     if (callee === pod && pod.replicas < 2) return [];
     const ports = portsReached(context, pod, new Set(callee.members.map(({ id }) => id)));
     return ports.length === 0 ? [] : [{ peers: [peerOf(callee)], ports: tcp(ports) }];
   });
-  return [...callees, ...outside.map((place) => ({ peers: outsidePeers(place), ports: tcp([place.port]) })), ...meshRules(context)];
+  const places = outside.map((place) => ({ peers: outsidePeers(place, networks), ports: tcp([place.port]) }));
+  return [...callees, ...places, ...meshRules(context)];
 }
 
 const peerOf = ({ selector }: PodGroup) => ({ podSelector: { matchLabels: selector } });
@@ -118,6 +127,12 @@ function portsReached({ accessOf, members }: Context, caller: PodGroup, callees:
   return reached.flatMap(({ to, address }) =>
     members.filter(({ id }) => id === to).flatMap(({ ports }) => ports.filter((port) => port.address === address).map(({ port }) => port)),
   );
+}
+
+/** Private networks that names on the list of an egress service may stand for; undefined for every other pod. */
+function proxyNetworks({ input }: Context, { members }: PodGroup): readonly string[] | undefined {
+  const proxy = input.plan.services.find(({ id, kind }) => kind === 'egress' && members.some((member) => member.id === id));
+  return proxy === undefined ? undefined : ((proxy.options as Partial<EgressOptions>).networks ?? []);
 }
 
 /** Places outside that a pod calls by itself: none of its own behind an egress service, and where its spans go. */
@@ -144,13 +159,16 @@ const isIP = (host: string): 0 | 4 | 6 => (host.includes(':') ? 6 : /^\d+(\.\d+)
 const notPublic = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '169.254.0.0/16'];
 const notPublic6 = ['fc00::/7', 'fe80::/10'];
 
-function outsidePeers(place: OutsideHost): readonly object[] {
+function outsidePeers(place: OutsideHost, networks: readonly string[]): readonly object[] {
   const { host } = place;
   if (isIP(host) === 4) return [{ ipBlock: { cidr: `${host}/32` } }];
   if (isIP(host) === 6) return [{ ipBlock: { cidr: `${host}/128` } }];
   const inside = clusterPeer(place);
   if (inside !== null) return [inside];
-  return [{ ipBlock: { cidr: '0.0.0.0/0', except: notPublic } }, { ipBlock: { cidr: '::/0', except: notPublic6 } }];
+  const own = networks.map((network) => ({
+    ipBlock: { cidr: network.includes('/') ? network : `${network}/${isIP(network) === 6 ? 128 : 32}` },
+  }));
+  return [{ ipBlock: { cidr: '0.0.0.0/0', except: notPublic } }, { ipBlock: { cidr: '::/0', except: notPublic6 } }, ...own];
 }
 
 /**
@@ -158,10 +176,10 @@ function outsidePeers(place: OutsideHost): readonly object[] {
  * seldom elsewhere, also `name.namespace`. A policy cannot name the Service itself.
  */
 function clusterPeer({ host, for: users }: OutsideHost): object | null {
-  const [, space, svc, ...rest] = host.split('.');
+  const [, space, more] = host.split('.');
   if (space === undefined) return { podSelector: {} };
-  const isService = svc === 'svc' || (svc === undefined && users.includes(telemetry));
-  return isService && ['', 'cluster.local'].includes(rest.join('.')) ? namespace(space) : null;
+  const own = clusterNamespaceOf(host) ?? (more === undefined && users.includes(telemetry) ? space : undefined);
+  return own === undefined ? null : namespace(own);
 }
 
 /** A sidecar asks its control plane for certificates and routes. */

@@ -57,12 +57,13 @@ export function onCycle({ accessOf }: Pick<Context, 'accessOf'>, id: string): bo
 /** Whether a program of others is told where this member is. */
 function isToldToPrograms({ members }: Context, { ports }: StandingMember): boolean {
   const told = new Set<LogicalAddress>(
-    members.flatMap(({ program, models }) =>
+    members.flatMap(({ program, models, planned }) =>
       program === null
         ? []
         : [
             ...Object.values(program.neighbours).map(({ address }) => address),
             ...Object.keys(program.models).flatMap((model) => models[model]?.address ?? []),
+            ...(planned.egress === undefined ? [] : [planned.egress]),
           ],
     ),
   );

@@ -12,6 +12,7 @@ import { applyObject, readObject, removeObject } from './apply.ts';
 import { interrupted, podLog } from './bring-up.ts';
 import type { Cluster, KubernetesObject } from './cluster.ts';
 import { filesAsConfigMaps } from './code.ts';
+import { helperNeeds } from './demand.ts';
 import { explainNoPod, explainPod } from './explain.ts';
 import { helperPodSpec } from './helper-pod.ts';
 import { type JobFiles, type JobOutcome, jobPort } from './inside/job.ts';
@@ -31,7 +32,6 @@ const watchFilesMs = 100;
 const askAgainMs = 500;
 /** Beyond the time the job has, for its pod to come and go. */
 const graceSeconds = 60;
-const jobMemoryMb = 1024;
 
 /**
  * Runs a bundled program in the cluster, to its end: near what it drives, so that no tunnel is in the way. Files it writes
@@ -101,8 +101,7 @@ export async function jobObjects(
       ...(asked ? { port: jobPort } : {}),
       environment: { DMAS_JOB_FILES: JSON.stringify(files) },
       volume,
-      vcpu: 1,
-      memoryMb: jobMemoryMb,
+      ...helperNeeds.job,
       graceSeconds: 1,
       restart: 'Never',
     },

@@ -1,10 +1,18 @@
+import type { Bundle } from '../../../compiler/contracts/index.ts';
 import type { ClusterOptions } from './cluster.ts';
 import type { HelperOptions } from './helper-pod.ts';
+import type { LocalCluster } from './images/local-cluster.ts';
 
 /** Options of the target, as parsed. */
 export interface KubernetesOptions extends ClusterOptions {
   readonly image: string;
   readonly images: { readonly [member: string]: string };
+  /** Where images of units are pushed; empty: nowhere. */
+  readonly registry: string;
+  readonly load: 'none' | LocalCluster;
+  readonly localCluster: string;
+  /** The delivered image that holds the code of some bundles; absent: code comes in ConfigMaps. */
+  readonly imageOf?: (bundles: readonly Bundle[]) => string;
   readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
   readonly pullSecrets: readonly string[];
   readonly serviceAccount: string;
@@ -21,6 +29,8 @@ export interface KubernetesOptions extends ClusterOptions {
     readonly tolerations: readonly { readonly [field: string]: unknown }[];
     readonly limit: number;
   };
+  /** 0: no limit. */
+  readonly cpus: number;
   readonly startTimeoutMs: number;
   readonly drainMs: number;
   readonly queueLimit: number;

@@ -9,6 +9,7 @@ const plurals: { readonly [kind: string]: string } = {
   'v1/Pod': 'pods',
   'v1/Event': 'events',
   'v1/ResourceQuota': 'resourcequotas',
+  'v1/LimitRange': 'limitranges',
   'apps/v1/Deployment': 'deployments',
   'apps/v1/ReplicaSet': 'replicasets',
   'apps/v1/StatefulSet': 'statefulsets',

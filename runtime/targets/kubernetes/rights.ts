@@ -38,6 +38,18 @@ export const neededRights: readonly Right[] = [
   },
   { group: '', resource: 'events', verbs: ['list'], without: 'a pod that does not start is explained without its events' },
   {
+    group: '',
+    resource: 'resourcequotas',
+    verbs: ['list'],
+    without: 'layouts that a quota has no room for are tried, and refused pod by pod',
+  },
+  {
+    group: '',
+    resource: 'limitranges',
+    verbs: ['list'],
+    without: 'pods that a limit range refuses are tried',
+  },
+  {
     group: 'autoscaling',
     resource: 'horizontalpodautoscalers',
     verbs: apply,

@@ -58,7 +58,9 @@ export function stagePlan(input: StageInput): Staged {
       serviceVersions,
       secretNames: Object.fromEntries(planned.map((member) => [member.id, secretName(nameOf(member.id), member)])),
       commands: Object.fromEntries(
-        planned.filter(({ program }) => program === null).map(({ id }) => [id, ['node', '--input-type=module', '-e', loader]]),
+        (input.options.imageOf === undefined ? planned : [])
+          .filter(({ program }) => program === null)
+          .map(({ id }) => [id, ['node', '--input-type=module', '-e', loader]]),
       ),
     }).map((object) => told(owned(object, input), input, gateway?.id, entryHost));
   const componentFor = new Map(planned.map(({ id }) => [componentOf(nameOf(id), prefix), id]));
@@ -103,7 +105,7 @@ const objectsInput = ({ plan, bundles, name, options, otlpEndpoints, request }: 
   bundles,
   access: accessOf(plan),
   name,
-  images: { '*': options.image, ...options.images },
+  images: { '*': options.imageOf?.(bundles) ?? options.image, ...options.images },
   imagePullPolicy: options.imagePullPolicy,
   pullSecrets: options.pullSecrets,
   labels: options.labels,
@@ -191,7 +193,7 @@ function stageMember(
     [labels.version]: version,
     [labels.deployment]: labelValue(input.request.deploymentId),
   };
-  const code = bundle === undefined ? undefined : codeOf(name, bundle, input);
+  const code = bundle === undefined || input.options.imageOf !== undefined ? undefined : codeOf(name, bundle, input);
   const ports = portsOf(member, controlPort, entryPort);
   const portAt = (address: string | null) => ports.find((port) => port.address === address)?.port ?? null;
   const secrets = secretOf(member, name, input);

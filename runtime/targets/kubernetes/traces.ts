@@ -2,6 +2,7 @@ import { request } from 'node:http';
 import { bundleJob } from '../../../compiler/bundle.ts';
 import type { KubernetesObject } from './cluster.ts';
 import { filesAsConfigMaps } from './code.ts';
+import { helperNeeds } from './demand.ts';
 import { type HelperOptions, helperPodSpec } from './helper-pod.ts';
 import { type HeldTraces, tracesPort } from './inside/traces.ts';
 import { labels, objectName } from './labels.ts';
@@ -29,8 +30,7 @@ export async function tracesObjects(
       ready: '/readyz',
       volume,
       // What is held between two fetches, as a string and as bytes, beside Node.js itself.
-      memoryMb: 1024,
-      vcpu: 0.1,
+      ...helperNeeds.collector,
       graceSeconds: 1,
       restart: 'Always',
     }),

@@ -10,7 +10,11 @@ import { hostNameOf } from '../../../compiler/emit/host-name.ts';
 import { pairsOf } from '../../../compiler/plan/cliques.ts';
 import { composeCommand, writeFiles } from '../../interop/compose-project.ts';
 import { validateCompose } from './compose-schema.ts';
-import { asText, emitInput, fileOf, foreignly, theirs } from './export-support.ts';
+import { asText, emitInput as emitAnyInput, fileOf, foreignly, theirs } from './export-support.ts';
+
+/** Planned for what the format says it can do. */
+const emitInput = (wanted: Parameters<typeof emitAnyInput>[0] = {}) =>
+  emitAnyInput({ ...wanted, ...(compose.traits.target === undefined ? {} : { target: compose.traits.target }) });
 
 const emitted = async (input: EmitInput, options: object = {}) => (await compose.load()).emit(input, compose.options.parse(options));
 
@@ -67,15 +71,35 @@ describe('a Compose project', () => {
     }
   });
 
-  it('gives a way out to those alone that call places outside, each its own', async () => {
-    const input = await emitInput({ given: theirs });
+  it.each([
+    ['the egress service alone', emitInput, (id: string) => id === 'egress'],
+    ['those that call places outside, each its own, where there is no egress service', emitAnyInput, () => true],
+  ])('gives a way out to %s', async (_, planned, mayLeave) => {
+    const input = await planned({ given: theirs });
     const { services, networks } = fileIn(await emitted(input));
     for (const { id, hosts } of input.access.members) {
       const open = services[hostNameOf(id)]?.networks.filter((network) => network.startsWith('outside__')) ?? [];
-      expect([id, open.length]).toEqual([id, hosts.length > 0 ? 1 : 0]);
+      expect([id, open.length]).toEqual([id, hosts.length > 0 && mayLeave(id) ? 1 : 0]);
       for (const network of open) expect(Object.values(services).filter((service) => service.networks.includes(network))).toHaveLength(1);
     }
     expect(Object.keys(networks).some((network) => network.startsWith('outside__'))).toBe(true);
+  });
+
+  it('tells the egress service which of its neighbours each port is for', async () => {
+    const input = await emitInput({ given: theirs, change: foreignly('editor', { image: 'them/editor:1' }) });
+    const files = await emitted(input);
+    const binding = JSON.parse(fileOf(files, 'images/egress/binding.json')) as {
+      callers: { [id: string]: string };
+      listen: { [address: string]: { port: number } };
+    };
+    const callers = input.access.members.filter(({ through }) => through === 'egress').map(({ id }) => id);
+    expect(binding.callers).toEqual(Object.fromEntries(callers.map((id) => [id, hostNameOf(id)])));
+    // What somebody else built finds its own port in its environment, and its neighbours are called directly.
+    const { environment = {} } = fileIn(files).services.editor ?? {};
+    const port = binding.listen['service://egress/editor']?.port;
+    expect(environment).toMatchObject({ HTTPS_PROXY: `http://egress:${port}`, http_proxy: `http://egress:${port}` });
+    const neighbour = new URL(Object.entries(environment).find(([name]) => name === 'NEXT_URL')?.[1] ?? '').hostname;
+    expect(environment.NO_PROXY?.split(',')).toContain(neighbour);
   });
 
   it('asks for secrets and stores none, for their holders alone', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { configurationId, type JournalEntry, type Study } from '../../../compiler/contracts/index.ts';
 import { planBlocks } from '../../../optimizer/study/plan.ts';
+import { createRecorder } from '../../../optimizer/study/recorder.ts';
 import { trialsOf } from '../../../optimizer/study/trials.ts';
 import { runStudy } from '../../../optimizer/study.ts';
 import {
@@ -340,6 +341,55 @@ describe('caps', () => {
     const { found } = await study({ moneyPerBlockUsd: 0.1 }, { budget: { timeMs: 3_600_000, trials: 8, moneyUsd: 1.45 } });
     expect(cappedIn(found)[0]).toMatchObject({ cap: 'money', phase: 'race', detail: expect.stringContaining('after 3 rounds') });
     expect([...found.blocks.values()].reduce((sum, block) => sum + block.money.totalUsd, 0)).toBeLessThanOrEqual(1.45);
+  });
+
+  it('stops before deployments hold GPUs for longer than they may, and says so', async () => {
+    const hour = 3_600_000;
+    const limits = { timeMs: hour, trials: 8 };
+    const all = await study({ gpus: () => 2 }, { budget: limits });
+    const heldBy = (found: Study): number => {
+      // Two GPUs per layout, from the moment an arena is asked for until it is closed.
+      let [gpuMs, held, last] = [0, 0, 0];
+      for (const entry of found.entries) {
+        gpuMs += held * (entry.atMs - last);
+        if (entry.type === 'gpus-held') held = entry.gpus;
+        last = entry.atMs;
+      }
+      expect(held).toBe(0);
+      return gpuMs / hour;
+    };
+    expect(cappedIn(all.found)).toEqual([]);
+    expect(Math.max(...all.found.entries.map((entry) => (entry.type === 'gpus-held' ? entry.gpus : 0)))).toBe(
+      2 * Math.max(...all.world.arenas.map((arena) => arena.length)),
+    );
+    const gpuHours = heldBy(all.found) * 0.6;
+    const { found, decision } = await study({ gpus: () => 2 }, { budget: { ...limits, gpuHours } });
+    expect(heldBy(found)).toBeLessThanOrEqual(gpuHours);
+    expect(heldBy(found)).toBeGreaterThan(0.3 * gpuHours);
+    expect(cappedIn(found)[0]).toMatchObject({
+      cap: 'gpu-hours',
+      detail: expect.stringMatching(/GPU-hours are spent, and .* more do not fit/),
+    });
+    expect(decision).toBeDefined();
+    expect(types(found).at(-1)).toBe('study-ended');
+    // Layouts without GPUs are no concern of it.
+    const { found: without } = await study({}, { budget: { ...limits, gpuHours: 0 } });
+    expect(cappedIn(without)).toEqual([]);
+    expect(types(without)).not.toContain('gpus-held');
+  });
+
+  it('counts GPUs of a killed session to its last word, and none until it is resumed', () => {
+    const at = (atMs: number, entry: object) => ({ ...entry, atMs }) as JournalEntry;
+    const journal = memoryJournal([
+      at(0, { type: 'study-started' }),
+      at(1_000, { type: 'gpus-held', gpus: 4 }),
+      at(3_000, { type: 'capped', cap: 'time', detail: '' }),
+      at(900_000, { type: 'study-resumed', toolVersion: '' }),
+      at(901_000, { type: 'gpus-held', gpus: 1 }),
+    ]);
+    const { held, hours } = createRecorder(journal, () => 905_000).gpus();
+    expect(held).toBe(1);
+    expect(hours * 3_600_000).toBeCloseTo(4 * 2_000 + 4_000);
   });
 
   it('leaves layouts out when there are more than the trials allow', async () => {

@@ -183,6 +183,21 @@ describe('what one caller may reach', () => {
     expect(await inside('internal.example', 443)).toEqual({ addresses: [{ address: '10.20.0.7', family: 4 }] });
   });
 
+  it('is a Service of the cluster by its whole name, whose address is always private', async () => {
+    const cluster: Lookup = async () => [{ address: '10.96.0.7', family: 4 }];
+    const listed = [
+      'vllm.models.svc:8000',
+      'pod-0.vllm.models.svc.cluster.local:8000',
+      'svc:8000',
+      'models.svc:8000',
+      'a.svc.example:8000',
+    ];
+    const inside = createAllowList(listed, [], cluster);
+    const decided = await Promise.all(listed.map((place) => inside(place.split(':')[0] ?? '', 8000)));
+    expect(decided.map((decision) => 'addresses' in decision)).toEqual([true, true, false, false, false]);
+    expect(await inside('other.models.svc', 8000)).toEqual({ refused: 'undeclared' });
+  });
+
   it('is a private address that was written out, in that spelling alone', async () => {
     expect(await allow('127.0.0.1', 9000)).toEqual({ addresses: [{ address: '127.0.0.1', family: 4 }] });
     for (const spelling of ['127.1', '0x7f.0.0.1', '2130706433', '::ffff:127.0.0.1', 'localhost'])

@@ -76,7 +76,10 @@ export function manifestsReadme(
       ? ['NetworkPolicies allow this and deny the rest. They work only where the network plug-in enforces them.', '']
       : ['No NetworkPolicies were asked for: nothing enforces this table.', '']),
     ...rightsTable(access),
-    ...remarks(objects),
+    ...remarks(
+      objects,
+      plan.services.some(({ kind }) => kind === 'egress'),
+    ),
     '',
     '## Replicas',
     '',
@@ -108,11 +111,18 @@ function verifySteps(context: Context, kubectl: string): string[] {
   ];
 }
 
-function remarks(objects: readonly KubernetesObject[]): string[] {
+function remarks(objects: readonly KubernetesObject[], proxied: boolean): string[] {
   const named = objects.filter(
     ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.annotations?.['dmas-opt/outside-hosts'] !== undefined,
   );
   if (named.length === 0) return [];
+  if (proxied)
+    return [
+      '',
+      'NetworkPolicies know addresses, not host names. So one pod alone reaches public addresses, on the ports of the hosts below: `egress`, a proxy with a port per caller that holds each to the names it declares. Its log has every refusal once.',
+      '',
+      ...named.map(({ metadata }) => `- ${metadata.name}: ${metadata.annotations?.['dmas-opt/outside-hosts']}`),
+    ];
   return [
     '',
     'NetworkPolicies know addresses, not host names. These units reach every public address on the ports of the hosts they need:',

@@ -6,6 +6,8 @@ import { contextOf } from '../../../../compiler/emit/kubernetes/context.ts';
 import type { KubernetesInput, KubernetesObject } from '../../../../compiler/emit/kubernetes/input.ts';
 import { memberNames, prefixOf } from '../../../../compiler/emit/kubernetes/names.ts';
 import { objectsOf, secretTemplates } from '../../../../compiler/emit/kubernetes/objects.ts';
+import { withEgress } from '../../../../compiler/plan/egress.ts';
+import { egressAddress } from '../../../../compiler/plan/members.ts';
 import { complaints, exampleNames, factsOf, inputOf, layoutsOf, openExample } from './layouts.ts';
 import { mayCall } from './network.ts';
 
@@ -231,23 +233,82 @@ describe('objects of one layout', () => {
     const policy = find(objectsOf(inputOf(open)), 'NetworkPolicy', 'travel-planner-weather');
     expect(policy.metadata.annotations['dmas-opt/outside-hosts']).toBe('api.example.com:443');
     expect(JSON.stringify(policy.spec.egress)).toContain('0.0.0.0/0');
-    const egress = { id: 'egress', kind: 'egress', replicas: 1, resources: { vcpu: 1, memoryMb: 128 }, options: {} } as const;
-    const proxied: Plan = { ...open, services: [...open.services, egress] };
-    const input = inputOf(proxied);
-    const reach = { to: 'egress', address: 'service://egress' };
-    const access = {
-      members: input.access.members.map((member) =>
-        member.id === 'weather'
-          ? { ...member, reaches: [...member.reaches, reach] }
-          : member.id === 'egress'
-            ? { ...member, hosts: [host] }
-            : member,
-      ),
-    };
-    const objects = objectsOf({ ...input, access });
+    const objects = objectsOf(inputOf(withEgress(open, ['10.1.0.0/16'])));
     expect(complaints(objects)).toEqual([]);
-    expect(JSON.stringify(find(objects, 'NetworkPolicy', 'travel-planner-weather'))).not.toContain('0.0.0.0/0');
-    expect(JSON.stringify(find(objects, 'NetworkPolicy', 'travel-planner-egress'))).toContain('0.0.0.0/0');
+    const leaving = objects.filter((object) => object.kind === 'NetworkPolicy' && JSON.stringify(object).includes('0.0.0.0/0'));
+    expect(leaving.map(({ metadata }) => metadata.name)).toEqual(['travel-planner-egress']);
+    // Names may stand for addresses of these networks alone; the service judges each.
+    expect(JSON.stringify(leaving)).toContain('"cidr":"10.1.0.0/16"');
+  });
+
+  it('let each caller connect to its own listener of the egress service, whoever else has one', () => {
+    const calling = (...ids: string[]): Plan =>
+      withEgress(
+        {
+          ...plan,
+          units: plan.units.map((unit) =>
+            ids.includes(unit.id) ? { ...unit, hosts: [{ host: `${unit.id}.example`, port: 443, for: [unit.id] }] } : unit,
+          ),
+        },
+        [],
+      );
+    const input = inputOf(calling('weather', 'travel'));
+    const objects = objectsOf(input);
+    const { podOf, members } = contextOf(input);
+    const portFor = (given: Plan, caller: string) =>
+      contextOf(inputOf(given))
+        .members.find(({ id }) => id === 'egress')
+        ?.ports.find(({ address }) => address === egressAddress(caller))?.port ?? 0;
+    const opened = (id: string) =>
+      ['weather', 'travel'].filter((caller) =>
+        mayCall(objects, podOf(id).selector, podOf('egress').selector, portFor(calling('weather', 'travel'), caller)),
+      );
+    expect(members.map(({ id }) => [id, opened(id)])).toEqual(
+      members.map(({ id }) => [id, ['weather', 'travel'].includes(id) ? [id] : []]),
+    );
+    // Its port stays a caller's own when others come.
+    expect(portFor(calling('weather'), 'weather')).toBe(portFor(calling('weather', 'travel'), 'weather'));
+    expect(portFor(calling('travel'), 'travel')).toBe(portFor(calling('weather', 'travel'), 'travel'));
+  });
+
+  it('reach Services of the cluster by namespace and port, without an address of the world', () => {
+    const host = { host: 'vllm.models.svc.cluster.local', port: 8000, for: ['weather'] };
+    const inside = withEgress(
+      { ...plan, units: plan.units.map((unit) => (unit.id === 'weather' ? { ...unit, hosts: [host] } : unit)) },
+      [],
+    );
+    const { spec, metadata } = find(objectsOf(inputOf(inside)), 'NetworkPolicy', 'travel-planner-egress');
+    expect(spec.egress).toContainEqual({
+      to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'models' } } }],
+      ports: [{ protocol: 'TCP', port: 8000 }],
+    });
+    expect(JSON.stringify(spec)).not.toContain('0.0.0.0/0');
+    expect(metadata.annotations).toBeUndefined();
+  });
+
+  it('tell a program of others its proxy, behind one address that stays', () => {
+    const host = { host: 'api.example.com', port: 443, for: ['weather'] };
+    const program = {
+      image: 'them/weather:1',
+      folder: '.',
+      environment: {},
+      portVariable: 'PORT',
+      path: '/',
+      neighbours: {},
+      models: {},
+      instrumented: false,
+    };
+    const foreign: Plan = withEgress(
+      { ...plan, units: plan.units.map((unit) => (unit.id === 'weather' ? { ...unit, hosts: [host], program } : unit)) },
+      [],
+    );
+    const objects = objectsOf(inputOf(foreign));
+    expect(complaints(objects)).toEqual([]);
+    const { env } = find(objects, 'Deployment', 'travel-planner-weather').spec.template.spec.containers[0];
+    const service = find(objects, 'Service', 'travel-planner-egress');
+    const [{ port }] = service.spec.ports;
+    expect(env).toContainEqual({ name: 'HTTPS_PROXY', value: `http://travel-planner-egress:${port}` });
+    expect(service.spec.clusterIP).toBeUndefined();
   });
 
   it('start a model server of others with its GPUs, its memory and a volume for its weights', () => {

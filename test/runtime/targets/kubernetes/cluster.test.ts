@@ -114,7 +114,7 @@ describe('a deployment on a cluster', () => {
     const seen: string[][] = [];
     // Both plans stand while the new one is watched.
     const watch = async () => {
-      seen.push(await podsOf('a+b'), await podsOf('b'));
+      seen.push(await podsOf(labelValue('a+b')), await podsOf('b'));
       return null;
     };
     await deployment.update({ plan: merged, bundles }, testContext(), { entered: (phase) => void phases.push(phase), watch });
@@ -225,6 +225,8 @@ describe('a deployment on a cluster', () => {
     await cluster.ask('POST', '/api/v1/namespaces/default/resourcequotas', {
       body: { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'small' }, spec: { hard: { pods: '1' } } },
     });
+    // One that may be read refuses the whole layout before that.
+    server.fault({ kind: 'forbidden', resource: 'resourcequotas', verb: 'list' });
     server.fault({ kind: 'never-ready' });
     const request = requestOf({ plan: fixturePlan('kubernetes', [{ id: 'b', ingress: true, replicas: 2 }]) });
     expect(await failureOf((await targetOf()).deploy(request, testContext()))).toMatchObject({

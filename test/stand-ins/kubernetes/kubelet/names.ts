@@ -34,8 +34,18 @@ export function addressesOf(world: World, name: string): readonly string[] | nul
 /** Answers DNS questions (RFC 1035) for IPv4 addresses of services; a headless one has one for each ready pod. */
 export async function startNameServer(world: World): Promise<NameServer> {
   const socket = dgram.createSocket('udp4');
+  // Every process asks for all its names each second, and seldom does anything change meanwhile.
+  const known = new Map<string, readonly string[] | null>();
+  let version = -1;
+  const resolve = (name: string): readonly string[] | null => {
+    if (version !== world.store.version) known.clear();
+    version = world.store.version;
+    const addresses = known.get(name) ?? (known.has(name) ? null : addressesOf(world, name));
+    known.set(name, addresses);
+    return addresses;
+  };
   socket.on('message', (message, from) => {
-    const answer = answerTo(world, message);
+    const answer = answerTo(resolve, message);
     if (answer) socket.send(answer, from.port, from.address);
   });
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
@@ -48,7 +58,7 @@ export async function startNameServer(world: World): Promise<NameServer> {
 const typeA = 1;
 const noSuchName = 3;
 
-function answerTo(world: World, message: Buffer): Buffer | null {
+function answerTo(resolve: (name: string) => readonly string[] | null, message: Buffer): Buffer | null {
   if (message.length < 17) return null;
   const labels: string[] = [];
   let at = 12;
@@ -57,7 +67,7 @@ function answerTo(world: World, message: Buffer): Buffer | null {
     at += size + 1;
   }
   const question = message.subarray(12, at + 5);
-  const addresses = addressesOf(world, labels.join('.'));
+  const addresses = resolve(labels.join('.'));
   const answers = message.readUInt16BE(at + 1) === typeA ? (addresses ?? []) : [];
   const head = Buffer.alloc(12);
   message.copy(head, 0, 0, 2);
