@@ -2,7 +2,6 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bundleJob, bundlePlan } from '../compiler/bundle.ts';
 import {
-  type Arena,
   type BlockRequest,
   type Bundle,
   type Configuration,
@@ -43,6 +42,7 @@ import { replayFacts, replayStats } from './replay-facts.ts';
 import { ownReceivers, withRights } from './rights.ts';
 import { type RunFolder, writeJson } from './run-folder.ts';
 import { studyEffects } from './side-effects.ts';
+import { createTurns, gpusTogether, keepsServers, withForgetting } from './turns.ts';
 
 export interface LaboratoryOptions {
   readonly project: Project;
@@ -68,43 +68,90 @@ export async function createLaboratory(options: LaboratoryOptions): Promise<Labo
   const { policy, stubbedTools } = studyEffects(options.project);
   let sequence = (await readdir(options.folder.file('deployments')).catch(() => [])).length;
   const nextId = () => `${options.folder.id.slice(-4)}-${++sequence}`;
+  const turns = createTurns({
+    compile: (configuration) => compile(options.project, withForgetting(planOf(options.project, configuration))),
+    deploy: (configuration, compiled, context) =>
+      deployConfiguration(options, configuration, nextId(), context, { stubbedTools, effects: policy, compiled }),
+  });
+  let arenas = 0;
 
   return {
-    gpusOf: (configuration) => {
-      const { plan } = planDeployment(planRequest(options.project, configuration));
-      return [...(plan?.units ?? []), ...(plan?.services ?? [])].reduce(
-        (sum, { program, replicas }) => sum + (program?.gpus ?? 0) * replicas,
-        0,
-      );
-    },
-    openArena: async (configurations, signal) => {
+    gpusOf: (together) => gpusTogether(together.flatMap((configuration) => plannable(options.project, configuration) ?? [])),
+    gpusKept: () => turns.gpus(),
+    close: () => turns.close(),
+    openArena: async (all, signal) => {
       const context = { ...options.context, signal };
-      const arms = new Map<string, Deployment>();
-      const failures: { configurationId: string; code: string; message: string; detail?: string }[] = [];
-      // All of them, so that none comes up after the others were stopped.
-      const deploying = await Promise.allSettled(
-        configurations.map(async (configuration) => {
-          const id = configurationId(configuration);
-          try {
-            arms.set(id, await deployConfiguration(options, configuration, nextId(), context, { stubbedTools, effects: policy }));
-          } catch (error) {
-            if (signal.aborted) return;
-            // A full disk is no failure of a layout.
-            if (!(error instanceof DmasError) || error.code === 'DMAS_ENV_DISK') throw error;
-            failures.push({ configurationId: id, code: error.code, message: error.message });
-          }
+      const arena = ++arenas;
+      const turning = new Map(
+        all.flatMap((configuration) => {
+          const plan = plannable(options.project, configuration);
+          return plan !== undefined && keepsServers(plan) ? [[configurationId(configuration), configuration] as const] : [];
         }),
       );
+      const configurations = all.filter((configuration) => !turning.has(configurationId(configuration)));
+      const arms = new Map<string, Deployment>();
+      const failures: { configurationId: string; code: string; message: string; detail?: string }[] = [];
+      /** Whether it stands now. */
+      const stands = async (configuration: Configuration, deploying: () => Promise<unknown>): Promise<boolean> => {
+        try {
+          await deploying();
+          return true;
+        } catch (error) {
+          if (!signal.aborted) failures.push({ configurationId: configurationId(configuration), ...asFailure(error) });
+          return false;
+        }
+      };
+      // All of them, so that none comes up after the others were stopped.
+      const deploying = await Promise.allSettled([
+        ...configurations.map((configuration) =>
+          stands(configuration, async () => {
+            const deployment = await deployConfiguration(options, configuration, nextId(), context, { stubbedTools, effects: policy });
+            arms.set(configurationId(configuration), deployment);
+          }),
+        ),
+        // Of those that take turns one stands before the first block, as the others do.
+        (async () => {
+          for (const configuration of turning.values())
+            if (signal.aborted || (await stands(configuration, () => turns.take(configuration, arena, context)))) break;
+        })(),
+      ]);
       const broken = deploying.find((outcome) => outcome.status === 'rejected');
       if (broken) {
         await stopAll(arms);
         throw asDiskFailure(broken.reason);
       }
       if (signal.aborted) await stopAll(arms);
-      return arenaOf(options, arms, failures, driverCode, reference, calls, context);
+      const take = async (id: string) => {
+        const configuration = turning.get(id);
+        if (configuration === undefined) throw new RangeError(`configuration ${id} is not in this arena`);
+        return turns.take(configuration, arena, context);
+      };
+      return {
+        failures,
+        block: async (request, blockSignal) => {
+          const measured = async () => {
+            const deployment = arms.get(request.configurationId) ?? (await take(request.configurationId));
+            return measureBlock(options, deployment, driverCode, reference, calls, request, { ...context, signal: blockSignal });
+          };
+          return measured().catch((error: unknown) => {
+            throw asDiskFailure(error);
+          });
+        },
+        close: () => stopAll(arms),
+      };
     },
   };
 }
+
+/** A full disk is no failure of a layout, and neither is a mistake of ours: those are thrown. */
+function asFailure(error: unknown): { readonly code: string; readonly message: string } {
+  if (!(error instanceof DmasError) || error.code === 'DMAS_ENV_DISK') throw error;
+  return { code: error.code, message: error.message };
+}
+
+/** Undefined for what cannot be planned: whoever deploys it is told why. */
+const plannable = (project: Project, configuration: Configuration): Plan | undefined =>
+  planDeployment(planRequest(project, configuration)).plan;
 
 /** What could not be written ends the study, which goes on later; any other failure is one of the layout. */
 function asDiskFailure(error: unknown): unknown {
@@ -195,28 +242,6 @@ export function planOf(project: Project, configuration: Configuration, live = fa
 export function secretsOf(plan: Plan): { [name: string]: string } {
   const names = new Set([...plan.units, ...plan.services].flatMap((member) => member.secrets ?? []));
   return Object.fromEntries([...names].flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
-}
-
-function arenaOf(
-  options: LaboratoryOptions,
-  arms: ReadonlyMap<string, Deployment>,
-  failures: Arena['failures'],
-  driverCode: string,
-  reference: Reference,
-  calls: Map<string, number>,
-  context: StageContext,
-): Arena {
-  return {
-    failures,
-    block: async (request, signal) => {
-      const deployment = arms.get(request.configurationId);
-      if (!deployment) throw new RangeError(`configuration ${request.configurationId} is not in this arena`);
-      return measureBlock(options, deployment, driverCode, reference, calls, request, { ...context, signal }).catch((error: unknown) => {
-        throw asDiskFailure(error);
-      });
-    },
-    close: () => stopAll(arms),
-  };
 }
 
 /** One block: set sampling, drive load from a job of its own, take usage and spans, fold. */

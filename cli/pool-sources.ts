@@ -61,7 +61,7 @@ function serversOf(
 }
 
 /** The service that really answers: behind routers and whatever else passes calls on. */
-function serviceBehind(plan: Plan, address: string): string {
+export function serviceBehind(plan: Plan, address: string): string {
   const id = address.slice('service://'.length);
   const upstream = plan.services.find((service) => service.id === id)?.options.upstream;
   return typeof upstream === 'string' && upstream.startsWith('service://') ? serviceBehind(plan, upstream) : id;

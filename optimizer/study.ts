@@ -1,5 +1,5 @@
 import { configurationId, fail, type StageContext, type Study, type TrialRole, weakest } from '../compiler/contracts/index.ts';
-import { type BenchTools, Interrupted } from './race/bench.ts';
+import { type BenchTools, Interrupted, leave } from './race/bench.ts';
 import { decide } from './race/decide.ts';
 import { goalOf } from './race/evidence.ts';
 import { servingSentence } from './serving-sentence.ts';
@@ -28,9 +28,14 @@ export async function runStudy(input: StudyInput, context: StageContext): Promis
   const tools = await startOrResume(input, context, recorder);
   try {
     await goThrough(input, tools);
+    await leave(tools);
     await recorder.record({ type: 'study-ended' });
   } catch (error) {
-    if (!(error instanceof Interrupted) && !isAbort(error, context)) throw error;
+    if (!(error instanceof Interrupted) && !isAbort(error, context)) {
+      await input.laboratory.close?.().catch(() => undefined);
+      throw error;
+    }
+    await leave(tools);
     await recorder.record({ type: 'interrupted', reason: reasonOf(context.signal) });
   }
   return recorder.study;

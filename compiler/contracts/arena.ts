@@ -6,8 +6,12 @@ import type { SpanRecord } from './traces.ts';
 export interface Laboratory {
   /** Deploys the configurations side by side. A failed one is in `failures`; the others can be used. */
   openArena(configurations: readonly Configuration[], signal: AbortSignal): Promise<Arena>;
-  /** GPUs that a deployment of it holds; absent: none. */
-  gpusOf?(configuration: Configuration): number;
+  /** GPUs that an arena of these holds; absent: none. */
+  gpusOf?(configurations: readonly Configuration[]): number;
+  /** GPUs that are held while no arena is open: model servers stay loaded for the next one. Absent: none. */
+  gpusKept?(): number;
+  /** Ends what was kept between arenas. May be called twice. */
+  close?(): Promise<void>;
 }
 
 export interface Arena {

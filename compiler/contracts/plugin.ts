@@ -105,4 +105,9 @@ export interface ModelProgramTraits {
   /** Secrets of the user that it alone gets, where they are set. */
   readonly secrets: readonly string[];
   readonly environment: { readonly [name: string]: string };
+  /**
+   * How it forgets prompts it has cached, so that layouts of a study can share one server: a POST to this path, which it takes with
+   * these variables. Absent: it cannot be told to.
+   */
+  readonly forget?: { readonly path: string; readonly environment: { readonly [name: string]: string } };
 }

@@ -98,6 +98,10 @@ const egressListeners = ({ options }: PlannedService): MemberListener[] =>
     .sort()
     .map((caller) => ({ address: egressAddress(caller), transport: 'tcp' }));
 
+/** Model servers that somebody else built: they take minutes to be ready, and are worth keeping. */
+export const loadsWeights = (planned: PlannedUnit | PlannedService): planned is PlannedService =>
+  'kind' in planned && planned.kind === 'model' && planned.program !== undefined;
+
 /** Where a unit listens for other units. */
 export const listenersOf = (unit: PlannedUnit): MemberListener[] =>
   unit.listens

@@ -125,9 +125,17 @@ async function deploy(arms: readonly Arm[], tools: BenchTools, keep: (arena: Are
   );
 }
 
-/** GPUs that deployments of these hold together. */
+/** GPUs that deployments of these hold together; of none: what is kept for the next arena. */
 export const gpusOf = ({ laboratory }: Pick<BenchTools, 'laboratory'>, arms: readonly Arm[]): number =>
-  arms.reduce((sum, arm) => sum + (laboratory.gpusOf?.(arm.configuration) ?? 0), 0);
+  (arms.length === 0 ? laboratory.gpusKept?.() : laboratory.gpusOf?.(arms.map(({ configuration }) => configuration))) ?? 0;
+
+/** Ends whatever stands, and writes down that no GPU is held any more. */
+export async function leave(tools: BenchTools): Promise<void> {
+  await tools.laboratory.close?.().catch((error: unknown) => {
+    tools.context.emit({ type: 'notice', severity: 'warning', message: `closing deployments: ${messageOf(error)}` });
+  });
+  await hold(tools, []);
+}
 
 /** Writes down how many GPUs are held from now on, where that changes. */
 async function hold({ recorder, laboratory }: BenchTools, arms: readonly Arm[]): Promise<void> {

@@ -86,6 +86,8 @@ export const vllm = defineLlmBackend({
       secrets: ['HF_TOKEN'],
       // Its usage statistics would phone home.
       environment: { VLLM_NO_USAGE_STATS: '1', DO_NOT_TRACK: '1' },
+      // vLLM documentation, vllm.entrypoints.serve.cache.api_router: there in development mode alone.
+      forget: { path: '/reset_prefix_cache', environment: { VLLM_SERVER_DEV_MODE: '1' } },
     },
   },
   load: async () => {

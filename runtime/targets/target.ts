@@ -102,7 +102,10 @@ export interface Deployment {
   stop(): Promise<void>;
 }
 
-export type UpdateRequest = Pick<DeployRequest, 'plan' | 'bundles'> & Partial<Pick<DeployRequest, 'environment'>>;
+export interface UpdateRequest extends Pick<DeployRequest, 'plan' | 'bundles'>, Partial<Pick<DeployRequest, 'environment'>> {
+  /** Replicas that did not change are replaced too, but for gateways and for model servers that load weights (`loadsWeights`). */
+  readonly fresh?: boolean;
+}
 
 /** In this order; the last is `commit` or `rollback`. One that fails in `prepare` has neither: nothing was shifted. */
 export const updatePhases = ['prepare', 'shift', 'watch', 'commit', 'rollback'] as const;

@@ -322,6 +322,19 @@ for (const subject of subjects) {
         expect(deployment.incidents()).toEqual([]);
       });
 
+      it('replaces what did not change where fresh replicas are asked for, and not again later', async () => {
+        const { deployment, url } = await deploy();
+        const [first] = await factsBehind(url, addressOf('c+d'));
+        const update = { plan: deployment.plan, bundles: bundlesOf(deployment.plan) };
+        await deployment.update({ ...update, fresh: true }, testContext());
+        const [next = ''] = deployment.ingressUrls;
+        const [second] = await factsBehind(next, addressOf('c+d'));
+        expect(second?.instanceId).not.toBe(first?.instanceId);
+        await deployment.update(update, testContext());
+        const [last = ''] = deployment.ingressUrls;
+        expect((await factsBehind(last, addressOf('c+d')))[0]?.instanceId).toBe(second?.instanceId);
+      });
+
       it('lets what is in flight finish, the callees of the old plan included', async () => {
         const { deployment, url, request } = await deploy();
         const slow = ask<Facts[]>(url, '/slow', { waitMs: 600, forwardTo: addressOf('c+d') });

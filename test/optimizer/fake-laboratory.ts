@@ -124,7 +124,8 @@ export function createFakeWorld(options: FakeOptions = {}, seed = 1): FakeWorld 
     };
   };
   const context = { emit: (event: StageEvent) => void events.push(event), signal: abort.signal, now: () => nowMs, seed };
-  const gpusOf = (configuration: Configuration) => options.gpus?.(configurationId(configuration)) ?? 0;
+  const gpusOf = (configurations: readonly Configuration[]) =>
+    configurations.reduce((sum, configuration) => sum + (options.gpus?.(configurationId(configuration)) ?? 0), 0);
   return { laboratory: { openArena, gpusOf }, context, requests, arenas, events, openArenas: () => open, abort };
 }
 

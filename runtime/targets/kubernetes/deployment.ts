@@ -66,6 +66,7 @@ class KubernetesDeployment implements Deployment {
   #standing: Standing;
   #record: DeploymentRecord | undefined;
   #usageTimer: NodeJS.Timeout | undefined;
+  #generation = 0;
   #updating: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
 
@@ -186,9 +187,10 @@ class KubernetesDeployment implements Deployment {
     await Promise.all([this.#pods.close(), this.#makers.close()]);
   }
 
-  async #update({ plan, bundles, environment }: UpdateRequest, context: StageContext, steps: UpdateSteps): Promise<void> {
+  async #update({ plan, bundles, environment, fresh = false }: UpdateRequest, context: StageContext, steps: UpdateSteps): Promise<void> {
     this.#environment = { ...this.#environment, ...environment };
     this.#redact = redactor(this.#environment);
+    if (fresh) this.#generation += 1;
     const parts = {
       ...{ cluster: this.#cluster, options: this.#options, pods: this.#pods, fleet: this.#fleet, doors: this.#doors },
       stopping: this.#stopping.signal,
@@ -209,6 +211,7 @@ class KubernetesDeployment implements Deployment {
       request: { ...this.#request, environment: this.#environment },
       otlpEndpoints: this.#collector.endpoints,
       reference: this.#record?.reference ?? null,
+      generation: this.#generation,
     });
   }
 

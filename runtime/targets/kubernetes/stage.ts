@@ -25,6 +25,8 @@ export interface StageInput extends Pick<DeployRequest, 'plan' | 'bundles'> {
   readonly request: DeployRequest;
   readonly otlpEndpoints: readonly string[];
   readonly reference: DeploymentRecord['reference'];
+  /** See `UpdateRequest.fresh`. */
+  readonly generation?: number;
 }
 
 /** What a plan becomes on the cluster. */
@@ -70,7 +72,13 @@ export function stagePlan(input: StageInput): Staged {
     return kind === 'NetworkPolicy' && id !== undefined && metadata.name !== nameOf(id) ? undefined : id;
   };
   const unversioned = objectsWith({});
-  const versions = versionsOf(planned, (id) => unversioned.filter((object) => idOf(object) === id), input.bundles, accessOf(plan));
+  const versions = versionsOf(
+    planned,
+    (id) => unversioned.filter((object) => idOf(object) === id),
+    input.bundles,
+    accessOf(plan),
+    input.generation,
+  );
   const versionOf = (id: string) => versions.get(id) ?? '';
   // Users know a gateway by a name that outlasts everything behind it.
   const versioned = planned.filter((member) => member !== gateway).map(({ id }) => [id, shortVersion(versionOf(id))]);

@@ -1,5 +1,5 @@
 import { type Access, type Bundle, canonicalJson } from '../../../compiler/contracts/index.ts';
-import type { PlannedMember } from '../../../compiler/plan/members.ts';
+import { loadsWeights, type PlannedMember } from '../../../compiler/plan/members.ts';
 import type { KubernetesObject } from './cluster.ts';
 import { digestOf } from './labels.ts';
 import { isWorkload } from './workload.ts';
@@ -18,15 +18,17 @@ export const isGateway = ({ planned }: Pick<PlannedMember, 'planned'>): boolean 
  * of old and new never meet.
  *
  * More replicas make another version as well: one that is taken away would be asked to end while its callers still know it. Only where GPUs
- * are held, which are seldom there twice, are replicas added and taken in place.
+ * are held, which are seldom there twice, are replicas added and taken in place. In another generation everybody is another one who loads
+ * no weights.
  */
 export function versionsOf(
   planned: readonly PlannedMember[],
   objectsFor: (id: string) => readonly KubernetesObject[],
   bundles: readonly Bundle[],
   { members }: Access,
+  generation = 0,
 ): ReadonlyMap<string, string> {
-  const own = new Map(planned.map((member) => [member.id, ownDigest(member, objectsFor(member.id), bundles)]));
+  const own = new Map(planned.map((member) => [member.id, ownDigest(member, objectsFor(member.id), bundles, generation)]));
   const reaches = new Map(members.map(({ id, reaches: reached }) => [id, reached.map(({ to }) => to)]));
   const below = (id: string): string[] => {
     const seen = new Set<string>();
@@ -46,7 +48,7 @@ export function versionsOf(
   );
 }
 
-function ownDigest(member: PlannedMember, objects: readonly KubernetesObject[], bundles: readonly Bundle[]): string {
+function ownDigest(member: PlannedMember, objects: readonly KubernetesObject[], bundles: readonly Bundle[], generation: number): string {
   const { id, resources, program } = member;
   const { replicas, ...planned } = member.planned;
   const told = objects.filter((object) => !isWorkload(object)).flatMap(({ data }) => data ?? []);
@@ -54,5 +56,6 @@ function ownDigest(member: PlannedMember, objects: readonly KubernetesObject[], 
   const kind = objects.find(isWorkload)?.kind ?? '';
   const code = bundles.find((bundle) => bundle.id === id)?.sha256 ?? '';
   const counted = (program?.gpus ?? 0) > 0 ? {} : { replicas };
-  return digestOf(canonicalJson({ kind, code, planned, told, ...counted }));
+  const born = generation === 0 || loadsWeights(member.planned) ? {} : { generation };
+  return digestOf(canonicalJson({ kind, code, planned, told, ...counted, ...born }));
 }

@@ -49,6 +49,7 @@ class SupervisedDeployment implements Deployment {
   readonly #worlds: Worlds;
   #usageTimer: NodeJS.Timeout | undefined;
   #updating: Promise<void> = Promise.resolve();
+  #generation = 0;
   #stopped: Promise<void> | undefined;
 
   constructor(request: DeployRequest, context: StageContext, host: ReplicaHost, settings: SuperviseSettings) {
@@ -197,7 +198,8 @@ class SupervisedDeployment implements Deployment {
       slot: (member: Member) => this.#slot(member),
       forget: (slot: Slot) => this.#forget(slot),
     };
-    await new Update(request.plan, membersOf(request.plan, request.bundles), parts, context, steps).run();
+    if (request.fresh) this.#generation += 1;
+    await new Update(request.plan, membersOf(request.plan, request.bundles, this.#generation), parts, context, steps).run();
   }
 
   async #forget(slot: Slot): Promise<void> {

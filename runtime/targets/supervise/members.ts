@@ -8,7 +8,14 @@ import {
   type Plan,
   type Resources,
 } from '../../../compiler/contracts/index.ts';
-import { listenersOf, type MemberListener, type PlannedMember, plannedMembers, serviceAddress } from '../../../compiler/plan/members.ts';
+import {
+  listenersOf,
+  loadsWeights,
+  type MemberListener,
+  type PlannedMember,
+  plannedMembers,
+  serviceAddress,
+} from '../../../compiler/plan/members.ts';
 import type { MemberProgram } from '../../../compiler/plan/program-environment.ts';
 
 /** One replica of one unit or service: what is started, restarted and kept or replaced as one. */
@@ -43,24 +50,26 @@ export const memberName = (member: Pick<Member, 'kind' | 'id' | 'replica'>): str
 export const fileName = (id: string): string => id.replace(/[^\w.+~-]/g, '_');
 
 /**
- * Everything a plan asks to be run, services first.
+ * Everything a plan asks to be run, services first. Members of another generation are not the same, whatever they are, unless they
+ * load weights or are told what changes.
  * @throws DmasError DMAS_DEPLOY_FAILED when a unit or service has no bundle
  */
-export function membersOf(plan: Plan, bundles: readonly Bundle[]): Member[] {
+export function membersOf(plan: Plan, bundles: readonly Bundle[], generation = 0): Member[] {
   const bundleOf = (id: string) =>
     bundles.find((bundle) => bundle.id === id) ?? fail('DMAS_DEPLOY_FAILED', `There is no bundle for ${id}, which the plan needs.`);
-  return plannedMembers(plan).flatMap((member) => copiesOf(member, plan, member.program === null ? bundleOf(member.id) : null));
+  return plannedMembers(plan).flatMap((member) => copiesOf(member, plan, member.program === null ? bundleOf(member.id) : null, generation));
 }
 
-function copiesOf(member: PlannedMember, plan: Plan, bundle: Bundle | null): Member[] {
+function copiesOf(member: PlannedMember, plan: Plan, bundle: Bundle | null, generation: number): Member[] {
   const { id, kind, listens, publicAddress, metricsAddress, resources, secrets, planned } = member;
   const { replicas, ...rest } = planned;
   const around = kind === 'unit' && bundle === null ? { around: listenersAround(member, plan) } : {};
   const program = programOf(member, plan);
   const settings = settingsOf(member, plan);
+  const born = generation === 0 || loadsWeights(planned) ? {} : { generation };
   return Array.from({ length: replicas }, (_, replica) => ({
     ...{ id, replica, kind, listens, publicAddress, metricsAddress, resources, secrets, bundle, program, settings },
-    fingerprint: settings === null ? fingerprint(bundle, { ...rest, ...around }) : fingerprint(null, { id, resources }),
+    fingerprint: settings === null ? fingerprint(bundle, { ...rest, ...around, ...born }) : fingerprint(null, { id, resources }),
   }));
 }
 

@@ -23,7 +23,7 @@ const planOf = (units = sketches): Plan => fixturePlan('kubernetes', units, [fix
 const optionsOf = (given: object = {}) => kubernetesTarget.options.parse(given) as unknown as KubernetesOptions;
 const reference = { apiVersion: 'v1', kind: 'ConfigMap', name: 'record', uid: 'u' } as const;
 
-function stage(plan = planOf(), rest: Partial<DeployRequest> = {}, options = optionsOf({ labels: { team: 'x' } })): Staged {
+function stage(plan = planOf(), rest: Partial<DeployRequest> = {}, options = optionsOf({ labels: { team: 'x' } }), generation = 0): Staged {
   const request = fixtureRequest(plan, '/nowhere', { deploymentId: 'd-1', environment: { SECRET_OF_A: 'swordfish' }, ...rest });
   return stagePlan({
     plan,
@@ -33,9 +33,14 @@ function stage(plan = planOf(), rest: Partial<DeployRequest> = {}, options = opt
     request,
     otlpEndpoints: ['http://dmas-d-1-traces:4318'],
     reference,
+    generation,
   });
 }
 const all = ({ members, common }: Staged): KubernetesObject[] => [...common, ...members.flatMap(({ own, doors }) => [...own, ...doors])];
+const foreignServer = {
+  ...{ image: 'vllm/vllm-openai:v0.19.0', fixedPort: 8000, folder: '.', environment: {}, portVariable: 'PORT', path: '/' },
+  ...{ neighbours: {}, models: {}, instrumented: false },
+};
 const versionsOf = ({ members }: Staged) => Object.fromEntries(members.map(({ id, version }) => [id, version]));
 interface Made {
   readonly selector: { readonly matchLabels: object };
@@ -117,6 +122,16 @@ describe('a version', () => {
     expect(changed(stage(planOf(), { bundles })).sort()).toEqual(all);
     const more = planOf(sketches.map((sketch) => (sketch.id === id ? { ...sketch, replicas: 3 } : sketch)));
     expect(changed(stage(more)).sort()).toEqual(all);
+  });
+
+  it('changes with the generation, but for servers that load weights', () => {
+    const loading = { ...fixtureService('model-x'), program: foreignServer };
+    const plan = fixturePlan('kubernetes', sketches, [loading]);
+    const of = (generation: number) => versionsOf(stage(plan, {}, optionsOf(), generation));
+    const kept = (from: number, to: number) => Object.keys(of(from)).filter((id) => of(from)[id] === of(to)[id]);
+    expect(kept(1, 1).sort()).toEqual(['a', 'b', 'c+d', 'model-x']);
+    expect(kept(0, 1)).toEqual(['model-x']);
+    expect(kept(1, 2)).toEqual(['model-x']);
   });
 
   it('is found under names of its own by those that were told them', () => {

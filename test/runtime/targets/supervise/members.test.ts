@@ -56,6 +56,22 @@ describe('membersOf', () => {
     expect(members[2]).toMatchObject({ listens: [{ address: addressOf('b', 'unix'), transport: 'unix' }], publicAddress: null });
   });
 
+  it('knows nobody again in another generation but gateways and servers that load weights', () => {
+    const program = { command: ['vllm'], folder: '.', environment: {}, portVariable: 'PORT', path: '/', neighbours: {}, models: {} };
+    const loading = { ...fixtureService('vllm'), program: { ...program, instrumented: false } };
+    const more = fixturePlan(
+      'process',
+      [{ id: 'a', ingress: true }],
+      [loading, fixtureService('model-x'), fixtureService('gateway', 'gateway')],
+    );
+    const prints = (generation: number) =>
+      new Map(membersOf(more, bundlesOf(more), generation).map(({ id, fingerprint }) => [id, fingerprint]));
+    const kept = (from: number, to: number) => [...prints(from)].filter(([id, print]) => prints(to).get(id) === print).map(([id]) => id);
+    expect(kept(1, 1)).toEqual(['vllm', 'model-x', 'gateway', 'a']);
+    expect(kept(0, 1)).toEqual(['vllm', 'gateway']);
+    expect(kept(1, 2)).toEqual(['vllm', 'gateway']);
+  });
+
   it('knows a member again when only the number of replicas changed, and only then', () => {
     const print = (other: typeof plan, bundle = fixtureBundle('b')) =>
       membersOf(other, [...bundlesOf(other), bundle].reverse()).find(({ id }) => id === 'b')?.fingerprint;
