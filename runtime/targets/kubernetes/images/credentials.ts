@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { fail } from '../../../../compiler/contracts/index.ts';
 
 /** What an engine is told to log in with. */
 export interface Credentials {
@@ -35,8 +36,7 @@ export async function credentialsFor(
   host: string,
   folder = process.env.DOCKER_CONFIG ?? join(homedir(), '.docker'),
 ): Promise<Credentials | undefined> {
-  const text = await readFile(join(folder, 'config.json'), 'utf8').catch(() => '{}');
-  const { auths = {}, credsStore, credHelpers = {} } = JSON.parse(text) as DockerConfig;
+  const { auths = {}, credsStore, credHelpers = {} } = await configurationIn(join(folder, 'config.json'));
   for (const name of aliases(host)) {
     const helper = credHelpers[name] ?? (credHelpers[host] === undefined ? credsStore : undefined);
     const helped = helper === undefined ? undefined : await askHelper(helper, name);
@@ -47,6 +47,19 @@ export async function credentialsFor(
     if (username !== undefined && password !== undefined) return { serveraddress: host, username, password };
   }
   return undefined;
+}
+
+/** @throws DmasError DMAS_DEPLOY_FAILED for a file that is no JSON */
+async function configurationIn(file: string): Promise<DockerConfig> {
+  const text = await readFile(file, 'utf8').catch(() => '{}');
+  try {
+    return JSON.parse(text) as DockerConfig;
+  } catch (cause) {
+    return fail('DMAS_DEPLOY_FAILED', `${file} is no JSON: ${(cause as Error).message}.`, {
+      cause,
+      fix: 'Mend it; docker login writes it.',
+    });
+  }
 }
 
 /** A helper that asks a person would never end. */

@@ -73,6 +73,13 @@ describe('credentials of a registry', () => {
     expect(await credentialsFor('registry.example', join(folder, 'none'))).toBeUndefined();
   });
 
+  it('are not guessed from a file that is no JSON', async () => {
+    const broken = mkdtempSync(join(tmpdir(), 'dmas-credentials-'));
+    writeFileSync(join(broken, 'config.json'), '{ "auths": ');
+    await expect(credentialsFor('registry.example', broken)).rejects.toMatchObject({ code: 'DMAS_DEPLOY_FAILED' });
+    rmSync(broken, { recursive: true });
+  });
+
   it('come from helpers, and from the file where a helper knows none', async () => {
     onPath({
       'docker-credential-vault': `let asked = ''; process.stdin.on('data', (piece) => (asked += piece)).on('end', () => {
