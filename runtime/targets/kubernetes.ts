@@ -69,6 +69,14 @@ const options = z.object({
     .min(1)
     .default(300_000)
     .describe('How long finding nodes and pulling images may take before a pod runs, in milliseconds.'),
+  // CoreDNS, plug-in kubernetes: ttl is 5 seconds where nothing else is said.
+  dnsTtlMs: z
+    .int()
+    .min(0)
+    .default(5_000)
+    .describe(
+      'How long name servers of the cluster keep an answer, in milliseconds: replaced pods stay so long. Caches on nodes keep it longer.',
+    ),
 });
 
 export const kubernetesTarget = defineTarget({

@@ -67,7 +67,7 @@ if (cluster !== null) {
   subjects.push({
     descriptor: kubernetesTarget,
     startsWithinMs: 15_000,
-    options: { kubeconfig },
+    options: { kubeconfig, dnsTtlMs: 0 },
     byName: true,
     keeps: [],
     remains: async ({ deploymentId }) =>

@@ -32,6 +32,7 @@ export interface KubernetesOptions extends ClusterOptions {
   /** 0: no limit. */
   readonly cpus: number;
   readonly startTimeoutMs: number;
+  readonly dnsTtlMs: number;
   readonly drainMs: number;
   readonly queueLimit: number;
 }

@@ -16,10 +16,10 @@ import { removeAndWait } from './tear-down.ts';
 import type { ObjectView } from './watch.ts';
 
 /**
- * Callers look names up every second (`runtime/names.ts`), and cluster DNS keeps an answer for up to five (CoreDNS `kubernetes`,
- * ttl): what is replaced goes when all of them have seen the new one.
+ * Callers look names up every second (`runtime/names.ts`) and may have to ask twice. What is replaced goes when all of them have seen
+ * the new one: after that, and after as long as name servers keep an answer.
  */
-const settleMs = 7_000;
+const lookupsMs = 2_000;
 
 /** A plan as it stands on the cluster. */
 export interface Standing extends Staged {
@@ -205,7 +205,7 @@ export class KubernetesUpdate {
   /** Replicas of a world that serves no longer end, callers before what they call, once no request needs them. */
   async #leave(world: World, crews: readonly Crew[], stays: World): Promise<void> {
     const { cluster, options, pods, fleet, doors, stopping } = this.#parts;
-    const known = this.#shiftedAtMs + settleMs - performance.now();
+    const known = this.#shiftedAtMs + options.dnsTtlMs + lookupsMs - performance.now();
     if (crews.length > 0 && known > 0) await sleep(known, undefined, { signal: stopping }).catch(() => {});
     await requestsOver(fleet, stays.standing.plan.ingress.deadlineMs, stopping);
     await fleet.dismiss(crews);

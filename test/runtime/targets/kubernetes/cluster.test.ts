@@ -39,7 +39,7 @@ function useUser(token?: string, namespace = 'default'): string {
   return file;
 }
 const targetOf = async (options: object = {}): Promise<Target> =>
-  (await kubernetesTarget.load()).create({ kubeconfig, drainMs: 100, startTimeoutMs: 30_000, ...options });
+  (await kubernetesTarget.load()).create({ kubeconfig, drainMs: 100, startTimeoutMs: 30_000, dnsTtlMs: 0, ...options });
 const sketches: readonly UnitSketch[] = [
   { id: 'a', ingress: true, calls: ['b'], secrets: ['SECRET_OF_A'] },
   { id: 'b', replicas: 2 },
