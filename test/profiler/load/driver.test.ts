@@ -111,8 +111,10 @@ describe('the open-loop driver', () => {
     expect(samples.every((sample) => sample.outcome === 'ok')).toBe(true);
     const firstDone = Math.min(...samples.map((sample) => sample.doneMs));
     expect(samples.every((sample) => sample.sentMs < firstDone)).toBe(true);
-    const latencies = samples.map((sample) => sample.doneMs - sample.intendedMs);
-    expect(Math.max(...latencies) - Math.min(...latencies)).toBeGreaterThan(400);
+    // However late each was sent and answered on a busy host: the first has waited for the last.
+    const intended = samples.map((sample) => sample.intendedMs).sort((a, b) => a - b);
+    for (const [n, atMs] of intended.entries()) expect(atMs - (intended[0] ?? 0)).toBeCloseTo(10 * n, 6);
+    expect(Math.min(...samples.map((sample) => sample.doneMs))).toBeGreaterThanOrEqual(intended.at(-1) ?? Number.POSITIVE_INFINITY);
   });
 
   it('records typed errors, broken connections, timeouts and what never ended', async () => {
