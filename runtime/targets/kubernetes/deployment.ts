@@ -111,7 +111,8 @@ class KubernetesDeployment implements Deployment {
     setMaxListeners(0, signal);
     mkdirSync(join(this.#request.folder, 'logs'), { recursive: true });
     signal.throwIfAborted();
-    this.#record = await openRecord(this.#cluster, this.#name, this.id, signal);
+    this.#record = await openRecord(this.#cluster, this.#name, this.id);
+    signal.throwIfAborted();
     await explained('listing what is there', this.#cluster, () => Promise.all([this.#pods.start(signal), this.#makers.start(signal)]));
     this.#pods.onChange(() => this.#fleet.notice());
     const collector = await this.#collector.objects(this.#name, this.id, this.#options);

@@ -20,8 +20,11 @@ export interface DeploymentRecord {
   close(): Promise<void>;
 }
 
-/** Says on the cluster who looks after a deployment, and every minute that they still do: machines elsewhere know no pids of here. */
-export async function openRecord(cluster: Cluster, name: string, deploymentId: string, signal: AbortSignal): Promise<DeploymentRecord> {
+/**
+ * Says on the cluster who looks after a deployment, and every minute that they still do: machines elsewhere know no pids of here. Is not to
+ * be interrupted: a server may still make what it was asked for, and of this nothing else would rid it.
+ */
+export async function openRecord(cluster: Cluster, name: string, deploymentId: string): Promise<DeploymentRecord> {
   const record = (): KubernetesObject => {
     const owned = ownership(deploymentId);
     return {
@@ -35,7 +38,7 @@ export async function openRecord(cluster: Cluster, name: string, deploymentId: s
       data: { about: 'A deployment of dmas-opt. Everything with its label goes with it.' },
     };
   };
-  const made = await applyObject(cluster, record(), signal);
+  const made = await applyObject(cluster, record());
   // One that is missed is made up for by the next.
   const timer = setInterval(() => void applyObject(cluster, record()).catch(() => {}), renewEveryMs).unref();
   const { uid } = made.metadata;
