@@ -39,7 +39,7 @@ interface Standing {
   readonly arena: number;
 }
 
-/** As long as any server of ours takes to answer what costs it nothing. */
+/** One that has not answered by then counts as one that cannot be told; a study must not wait for it for ever. */
 const forgetTimeoutMs = 10_000;
 
 export function createTurns({ compile, deploy }: TurnsOptions): Turns {

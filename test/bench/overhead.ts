@@ -76,6 +76,7 @@ try {
     }
   } finally {
     await arena.close();
+    await laboratory.close?.();
   }
 } finally {
   await collector.close();

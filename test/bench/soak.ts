@@ -139,6 +139,7 @@ try {
     }
   } finally {
     await arena.close();
+    await laboratory.close?.();
   }
 } finally {
   await collector.close();
