@@ -52,7 +52,10 @@ describe.skipIf(reason !== '')(`the whole loop in containers${reason ? `: skippe
       ...{ warmup: '200ms', duration: '1s' },
     };
     const rights = { hosts: { caller: ['allowed.invalid:80'] } };
-    writeFileSync(file, stringify({ name: 'refused', workflow: outside, target: 'docker', workload, rights, budget: { trials: 2, time: '15s' } }));
+    writeFileSync(
+      file,
+      stringify({ name: 'refused', workflow: outside, target: 'docker', workload, rights, budget: { trials: 2, time: '15s' } }),
+    );
     const runs = join(sandbox.folder, 'refused');
     const ended = await cli(sandbox, ['trial', file, 'one-per-agent', '--runs', runs]);
     const [id = ''] = existsSync(runs) ? readdirSync(runs) : [];
